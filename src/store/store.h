@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The store: objects, sessions and their heads, history, leases, locks, snapshots, events.
+ *
+ * This is the one seam of the system. The mount, the server and every tool see only this interface;
+ * engines (sqlite, memory, later remote and postgres) and decorators (trace, faulty) implement it; one
+ * contract suite (tests/store/contract.c) runs against all of them.
+ *
+ *        mount, tools, server
+ *               |  store_*()              store.c: checks arguments, then calls the engine
+ *        [trace] [faulty]                 decorators: a store on top of a store
+ *               |
+ *        sqlite | memory | ...            engines
+ *
+ * Contract of every call:
+ *   - Returns 0 or a negative enum hf_status; `err` may be NULL. `ret_` arguments are untouched on
+ *     failure.
+ *   - Thread safe: any thread may call anything but store_close() at any time.
+ *   - Names are bytes: NUL-terminated, 1..255 bytes, no '/', not "." or "..", and of a session not
+ *     beginning with '.'. A store that is asked for a bad one says HF_INVAL.
+ *   - Times are ns since the Unix epoch by the store's clock.
+ *   - A call that fails has changed nothing, with one exception: after HF_FAILED or HF_IO from a commit
+ *     or a sync, the caller cannot know, and must read the head again.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "holdfast/error.h"
+#include "object/chunker.h"
+#include "object/object.h"
+#include "store/types.h"
+
+struct store;
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+/**
+ * Opens the store that a URL names (src/engine/open.h knows the schemes); see there.
+ * Closes it: waits for calls of its own threads, dissolves the host session that it registered (its
+ * leases become free), frees it. NULL is fine. No call may be under way.
+ */
+void store_close(struct store *store);
+
+/** What never changes while a store is open: its UUID, chunker parameters, hasher, durability. */
+const struct store_info *store_info(const struct store *store);
+
+/* --- objects ---------------------------------------------------------------------------------- */
+
+/**
+ * Adds a batch. An object that is there already is left as it is. Nothing refers to them yet: until a
+ * commit does, they are kept at least until this host session ends. Not durable before a commit is.
+ * The engine verifies id, kind and canonical form of each (HF_CORRUPT). HF_NOSPC: none was added.
+ */
+int store_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err);
+
+/**
+ * Reads a batch; each is verified against its id. Appends the content of ids[i] to ret_contents[i]
+ * (empty buffers of the caller, who frees them, after a failure too). HF_MISSING, HF_CORRUPT.
+ */
+int store_get(struct store *store, const struct object_id *ids, size_t n, struct buf *ret_contents,
+              struct hf_error *err);
+
+/** Sets ret_missing[i] where the store does not have ids[i]. */
+int store_missing(struct store *store, const struct object_id *ids, size_t n, bool *ret_missing,
+                  struct hf_error *err);
+
+/* --- sessions --------------------------------------------------------------------------------- */
+
+/** Visits sessions in byte order of name; a non-zero return stops and is returned. The info is valid
+ *  during the call only; the callback must not call the store. */
+int store_session_list(struct store *store, const struct session_filter *filter,
+                       session_visit_fn visit, void *arg, struct hf_error *err);
+
+/** The head of a live session, by name or by id; of the shared tree (id 0) too. HF_NOENT. */
+int store_session_find(struct store *store, const char *name, struct session_head *ret_head,
+                       struct hf_error *err);
+int store_session_head(struct store *store, uint64_t sid, struct session_head *ret_head,
+                       struct hf_error *err);
+
+/** Makes a session at version 1 with the given root, leased to `host` (which may be 0: no lease), in
+ *  one transaction. HF_EXIST when a live session has the name; HF_MISSING as in store_commit(). */
+int store_session_create(struct store *store, uint64_t host, const char *name,
+                         const struct commit *first, struct lease *ret_lease, struct hf_error *err);
+
+/**
+ * Gives a live session another name. Needs the lease's token. If `name` is another live session:
+ * HF_EXIST, or with RENAME_SESSION_REPLACE that one goes to the trash (its token is needed too), or
+ * with RENAME_SESSION_EXCHANGE the two swap names. `other_token` is 0 where no other is expected.
+ */
+int store_session_rename(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                         const char *name, enum session_rename_mode mode, uint64_t other_token,
+                         struct hf_error *err);
+
+/** Moves a live session to the trash and ends its lease. Needs the token. */
+int store_session_delete(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                         struct hf_error *err);
+/** Takes a session out of the trash, under `name` (NULL: its own). HF_EXIST, HF_NOENT. */
+int store_session_undelete(struct store *store, uint64_t sid, const char *name,
+                           struct hf_error *err);
+
+/* --- commits ---------------------------------------------------------------------------------- */
+
+/**
+ * One atomic step of a session's head, in one transaction: check the token (HF_FENCED) and the base
+ * version (HF_CONFLICT), insert the objects, refuse a root or a reference that is missing (HF_MISSING),
+ * move the head, write the history and index rows. The shared tree has no token: pass 0, and retry on
+ * HF_CONFLICT. Commits of several callers that wait at the same time share a transaction and a sync.
+ * COMMIT_SYNC returns after the store's medium has it, and everything committed before it.
+ */
+int store_commit(struct store *store, uint64_t host, const struct commit *commit,
+                 uint64_t *ret_version, struct hf_error *err);
+
+/** Makes everything that was committed before durable on the medium. A failure is final: every later
+ *  commit and sync of this handle answers HF_FAILED until the store is opened anew. */
+int store_sync(struct store *store, struct hf_error *err);
+
+/** Visits versions of a session (live or trashed) from `from` down, at most `limit` (0: all). */
+int store_history(struct store *store, uint64_t sid, uint64_t from, uint64_t limit,
+                  history_visit_fn visit, void *arg, struct hf_error *err);
+
+/** Keeps work that lost its lease as a rescue version of the session, beside its history. */
+int store_rescue(struct store *store, uint64_t host, const struct commit *commit,
+                 const char *reason, uint64_t *ret_rescue_id, struct hf_error *err);
+
+/* --- host sessions and leases ------------------------------------------------------------------ */
+
+/** Registers a mount. One host session per store handle; events go to `listener` (borrowed until
+ *  store_close) from a thread of the engine. */
+int store_host_register(struct store *store, const struct host_identity *identity,
+                        const struct store_listener *listener, uint64_t *ret_host,
+                        struct hf_error *err);
+/** Renews the host session and all its leases. HF_FENCED: it was taken for dead. */
+int store_host_heartbeat(struct store *store, uint64_t host, struct hf_error *err);
+int store_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err);
+
+/**
+ * Acquires the lease of a session, or gives the one that `host` has. Held by another: that host is
+ * recalled and given `wait_ms` beyond the time that a recall takes; HF_BUSY, with a sentence that says
+ * who holds it, where, since when and pinned by what. The head in the grant is read in the same
+ * transaction.
+ */
+int store_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                        struct lease *ret_lease, struct hf_error *err);
+/** Gives it back. HF_FENCED when it was not current any more. */
+int store_lease_release(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                        struct hf_error *err);
+/** Answers a recall: no, and what pins it. (Yes is store_lease_release().) */
+int store_lease_refuse(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                       const char *pinned_by, struct hf_error *err);
+/** Takes the lease from its holder. `token` is the expected one (HF_CONFLICT), `reason` is recorded. */
+int store_lease_break(struct store *store, uint64_t sid, uint64_t token, const char *reason,
+                      struct hf_error *err);
+int store_lease_list(struct store *store, lease_visit_fn visit, void *arg, struct hf_error *err);
+/** The audit trail, oldest first, from row id `from`; of one session or (UINT64_MAX) of all. */
+int store_audit(struct store *store, uint64_t sid, uint64_t from, audit_visit_fn visit, void *arg,
+                struct hf_error *err);
+
+/* --- locks in the shared tree ------------------------------------------------------------------ */
+
+/** Sets or clears a lock without waiting. HF_AGAIN, and the lock in the way in `ret_conflict` (may be
+ *  NULL). EVENT_LOCKS_CHANGED tells waiters to try again. Locks end with their host session. */
+int store_lock_set(struct store *store, uint64_t host, const struct store_lock *lock,
+                   struct store_lock *ret_conflict, struct hf_error *err);
+/** The first lock that would be in the way; HF_NOENT when none is. */
+int store_lock_test(struct store *store, uint64_t host, const struct store_lock *lock,
+                    struct store_lock *ret_conflict, struct hf_error *err);
+
+/* --- snapshots --------------------------------------------------------------------------------- */
+
+/** Pins the current heads of the sessions that match any glob (none: all), at one moment. */
+int store_snapshot_create(struct store *store, const char *name, const char *const *globs, size_t n,
+                          struct hf_error *err);
+int store_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
+                        struct hf_error *err);
+int store_snapshot_delete(struct store *store, const char *name, struct hf_error *err);
+
+/* --- the whole store --------------------------------------------------------------------------- */
+
+int store_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err);
+
+/**
+ * Verifies everything the engine keeps: every object against its id, every row against its checksum,
+ * the lease table's invariants, the engine's own structures. Each finding goes to `report`. Returns 0
+ * when the check ran to its end, whatever it found. (References are walked by store/fsck.h.)
+ */
+int store_check(struct store *store, check_report_fn report, void *arg, struct hf_error *err);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The nouns of store.h: plain data, no behaviour. Strings are borrowed unless they are arrays. */
+#ifndef STORE_TYPES_H
+#define STORE_TYPES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "object/chunker.h"
+#include "object/object.h"
+
+/** The shared tree: everything at the top level that is not a session. */
+#define SHARED_SID 0
+#define SESSION_NAME_MAX 255
+#define UUID_SIZE 16
+/** Session numbers fit 23 bits (a mount packs them into 64-bit inode numbers with a 40-bit inode). */
+#define SID_MAX ((1ULL << 23) - 1)
+
+enum durability {
+    DURABILITY_RELAXED = 0, /**< committed, not yet on the medium */
+    DURABILITY_SYNC = 1,    /**< on the medium */
+};
+
+struct store_info {
+    uint8_t uuid[UUID_SIZE];
+    struct chunker_params chunker;
+    struct object_hasher hasher;
+    enum durability close_durability; /**< what close(2) waits for; fsync(2) always SYNC */
+    bool read_only;
+    char location[1024]; /**< the URL, for messages */
+};
+
+/* --- sessions -------------------------------------------------------------------------------- */
+
+/** What a session's index row holds, from its workspace.yaml and its tree. NULL strings: not known. */
+struct session_meta {
+    const char *cwd, *git_root, *repository, *branch, *name;
+    const char *created_at, *updated_at; /**< as written in the file */
+    uint64_t bytes;                      /**< logical size of all files */
+    uint64_t files;                      /**< regular files */
+};
+
+enum session_state { SESSION_LIVE = 1, SESSION_TRASHED = 2 };
+
+/** A head without strings, cheap to read. */
+struct session_head {
+    uint64_t sid;
+    uint64_t version;
+    struct object_id root;
+    int64_t time; /**< of the version */
+    uint64_t bytes, files;
+};
+
+struct session_info {
+    struct session_head head;
+    const char *name;
+    enum session_state state;
+    int64_t created;
+    struct session_meta meta;
+    uint64_t holder;         /**< host session that holds the lease, or 0 */
+    const char *holder_name; /**< its host name, or NULL */
+};
+
+/** All given conditions must hold. All zero: every live session. */
+struct session_filter {
+    const char *name_glob;                            /**< fnmatch(3) pattern */
+    const char *repository, *branch, *cwd, *git_root; /**< equal */
+    int64_t changed_since;                            /**< head's time ≥ */
+    bool trashed;                                     /**< the trash instead of the live ones */
+    const char *after;                                /**< names after this one (for paging) */
+    uint64_t limit;                                   /**< 0: no limit */
+};
+
+typedef int (*session_visit_fn)(const struct session_info *info, void *arg);
+
+enum session_rename_mode { RENAME_SESSION_NEW, RENAME_SESSION_REPLACE, RENAME_SESSION_EXCHANGE };
+
+/* --- commits --------------------------------------------------------------------------------- */
+
+struct commit {
+    uint64_t sid;
+    uint64_t token; /**< 0 for the shared tree */
+    uint64_t base_version;
+    struct object_id root;
+    const struct object *objects; /**< new ones, in any order; those put before need not be here */
+    size_t nobjects;
+    enum durability durability;
+    struct session_meta meta;
+    bool meta_strings_valid; /**< false: keep the index row's strings, take only bytes and files */
+};
+
+struct history_entry {
+    uint64_t sid, version;
+    struct object_id root;
+    int64_t time;
+    uint64_t host;         /**< host session */
+    const char *host_name; /**< or NULL */
+    uint64_t token;
+    uint64_t bytes, files;
+};
+typedef int (*history_visit_fn)(const struct history_entry *entry, void *arg);
+
+/* --- host sessions and leases ------------------------------------------------------------------ */
+
+/** The owner of leases: host id + boot id + mount UUID + incarnation (DESIGN: Leases). */
+struct host_identity {
+    uint8_t host_id[UUID_SIZE];  /**< of the machine, kept across boots */
+    uint8_t boot_id[UUID_SIZE];  /**< of this boot */
+    uint8_t mount_id[UUID_SIZE]; /**< of this mount, kept across restarts of its daemon */
+    uint64_t incarnation;        /**< grows with every restart of the daemon */
+    uint32_t pid;
+    const char *host_name;
+    const char *mount_point; /**< for messages; or NULL */
+};
+
+struct host_info {
+    uint64_t host;
+    struct host_identity identity;
+    bool alive;
+    int64_t registered;
+};
+typedef int (*host_visit_fn)(const struct host_info *info, void *arg);
+
+struct lease {
+    uint64_t sid;
+    uint64_t token; /**< the fencing token: grows with every grant, never reused */
+    struct session_head head;
+};
+
+/**
+ *            acquire                      recall (another host asks)
+ *   FREE ----------------> HELD <---------------------------> RECALLED
+ *    ^                      |            refuse (pinned)          |
+ *    |      release, break, holder's death (token grows at the    |
+ *    +------------------next grant)-------------------------------+
+ */
+enum lease_state { LEASE_FREE = 0, LEASE_HELD = 1, LEASE_RECALLED = 2 };
+
+struct lease_info {
+    uint64_t sid;
+    const char *session_name;
+    enum lease_state state;
+    uint64_t token;
+    uint64_t host; /**< 0 when free */
+    const char *host_name, *mount_point;
+    uint32_t pid;
+    int64_t since;
+    const char *pinned_by; /**< as last answered to a recall; or NULL */
+    bool holder_alive;
+};
+typedef int (*lease_visit_fn)(const struct lease_info *info, void *arg);
+
+enum audit_event {
+    AUDIT_GRANT = 1,
+    AUDIT_RECALL = 2,
+    AUDIT_REFUSE = 3,
+    AUDIT_RELEASE = 4,
+    AUDIT_BREAK = 5,
+    AUDIT_FENCED = 6,   /**< a commit with a stale token was refused */
+    AUDIT_TAKEOVER = 7, /**< granted from a dead or expired holder */
+    AUDIT_RESCUE = 8,
+    AUDIT_DELETE = 9,
+    AUDIT_UNDELETE = 10,
+    AUDIT_RENAME = 11,
+    AUDIT_RENEWAL_FAILED = 12,
+};
+
+struct audit_entry {
+    uint64_t id;
+    int64_t time;
+    enum audit_event event;
+    uint64_t sid, host, token;
+    const char *detail; /**< or NULL */
+};
+typedef int (*audit_visit_fn)(const struct audit_entry *entry, void *arg);
+
+enum event_kind {
+    EVENT_HEAD_MOVED = 1,     /**< by another host; version says to where */
+    EVENT_LEASE_RECALLED = 2, /**< answer with release or refuse */
+    EVENT_LEASE_LOST = 3,
+    EVENT_SESSIONS_CHANGED = 4, /**< another host created, renamed, deleted or undeleted `sid` */
+    EVENT_HOSTS_CHANGED = 5, /**< other_hosts says how many other hosts are registered and alive */
+    EVENT_LOCKS_CHANGED = 6,
+};
+
+struct store_event {
+    enum event_kind kind;
+    uint64_t sid;
+    uint64_t version; /**< HEAD_MOVED */
+    uint64_t token;   /**< LEASE_RECALLED, LEASE_LOST: the one concerned */
+    unsigned other_hosts;
+};
+
+/** Called from one thread of the engine, in order. It may call the store, but not store_close(). */
+struct store_listener {
+    void (*event)(const struct store_event *event, void *arg);
+    void *arg;
+};
+
+/* --- locks ----------------------------------------------------------------------------------- */
+
+enum lock_kind { LOCK_POSIX = 1, LOCK_FLOCK = 2 };
+enum lock_type { LOCK_NONE = 0, LOCK_READ = 1, LOCK_WRITE = 2 };
+
+struct store_lock {
+    uint64_t ino; /**< in the shared tree */
+    enum lock_kind kind;
+    enum lock_type type; /**< LOCK_NONE unlocks */
+    uint64_t start,
+        end;        /**< bytes, inclusive; end UINT64_MAX: to infinity; of FLOCK 0..UINT64_MAX */
+    uint64_t owner; /**< within the host session */
+    uint32_t pid;
+    uint64_t host; /**< filled in by the store */
+};
+
+/* --- snapshots, statistics, checks -------------------------------------------------------------- */
+
+struct snapshot_info {
+    const char *name;
+    int64_t time;
+    uint64_t sessions;
+};
+typedef int (*snapshot_visit_fn)(const struct snapshot_info *info, void *arg);
+
+struct store_stats {
+    uint64_t sessions, trashed;
+    uint64_t versions; /**< history rows */
+    uint64_t objects;
+    uint64_t logical_bytes; /**< sum over the heads of the sizes of their files */
+    uint64_t unique_bytes;  /**< plain content of all objects, each once */
+    uint64_t stored_bytes;  /**< the same as they are packed */
+    uint64_t file_bytes;    /**< what the store takes on disk */
+};
+
+/** One finding of a check. */
+struct check_finding {
+    int status;          /**< HF_CORRUPT, HF_MISSING … */
+    const char *what;    /**< "object", "head", "history", "lease", … */
+    const char *message; /**< a sentence */
+    bool has_object;
+    struct object_id object;
+    bool has_session;
+    uint64_t sid, version;
+};
+typedef int (*check_report_fn)(const struct check_finding *finding, void *arg);
+
+#endif
