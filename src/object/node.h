@@ -179,6 +179,7 @@ struct root_node {
     struct content links;
 };
 
+/** As for the other nodes: one canonical form, and nothing else is accepted. */
 int root_node_encode(const struct root_node *root, struct buf *out);
 int root_node_decode(struct slice bytes, struct root_node *ret_root);
 

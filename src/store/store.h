@@ -181,6 +181,7 @@ int store_snapshot_delete(struct store *store, const char *name, struct hf_error
 
 /* --- the whole store --------------------------------------------------------------------------- */
 
+/** What the store holds, counted now. */
 int store_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err);
 
 /**

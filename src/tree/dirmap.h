@@ -17,6 +17,7 @@ int dirmap_open(struct blob_cache *cache, const struct content *content, struct 
                 struct hf_error *err);
 void dirmap_free(struct dirmap *map);
 
+/** The number of entries; and whether they differ from what the map was opened with. */
 uint64_t dirmap_count(const struct dirmap *map);
 bool dirmap_is_dirty(const struct dirmap *map);
 

@@ -164,6 +164,7 @@ int tree_setxattr(struct tree *tree, const struct tree_caller *caller, uint64_t 
 int tree_removexattr(struct tree *tree, const struct tree_caller *caller, uint64_t inode,
                      const char *name);
 
+/** The store's space, as statfs(2) tells it. */
 int tree_statfs(struct tree *tree, uint64_t inode, struct statvfs *ret_stat);
 
 /** Locks through an open file; see locks.h for waiting. A lock request takes the session's lease. */
