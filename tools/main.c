@@ -1,8 +1,214 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/** The holdfast command: finds the subcommand and runs it. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
 
-int main(void)
+#include "command.h"
+#include "suggest.h"
+
+#define NAME_MAX_BYTES 64
+
+static const char *const headings[COMMAND_GROUPS] = {
+    [COMMAND_MOUNT] = "Mount",
+    [COMMAND_SESSION] = "Sessions",
+    [COMMAND_STORE] = "Store",
+};
+
+static void print_group(enum command_group group, const char *prefix)
 {
-    puts("holdfast " HOLDFAST_VERSION);
-    return 0;
+    for (const struct command *const *c = commands; *c; c++)
+        if ((*c)->group == group && strncmp((*c)->name, prefix, strlen(prefix)) == 0)
+            printf("  %-18s %s\n", (*c)->name, (*c)->summary);
+}
+
+static bool group_is_empty(enum command_group group)
+{
+    for (const struct command *const *c = commands; *c; c++)
+        if ((*c)->group == group)
+            return false;
+    return true;
+}
+
+static void print_help(void)
+{
+    puts("Keeps the sessions of coding agents in one store, and mounts them where the agent\n"
+         "looks for them.\n\n"
+         "Usage: holdfast [--store URL] COMMAND [OPTIONS] [OPERANDS]");
+    for (int group = 0; group < COMMAND_HIDDEN; group++) {
+        if (group_is_empty((enum command_group)group))
+            continue;
+        printf("\n%s\n", headings[group]);
+        print_group((enum command_group)group, "");
+    }
+    puts("\nOptions\n"
+         "  --store URL        the store, as sqlite:/path/to/store.db\n"
+         "                     (default: $HOLDFAST_STORE, else the embedded store in your\n"
+         "                     data folder)\n"
+         "  --version          print the version\n"
+         "  -h, --help         print this help\n\n"
+         "'holdfast COMMAND --help' explains a command; 'man holdfast-COMMAND' tells more.");
+}
+
+/* "session" alone: the first word of commands that have two. */
+static bool is_family(const char *word)
+{
+    size_t len = strlen(word);
+
+    for (const struct command *const *c = commands; *c; c++)
+        if (strncmp((*c)->name, word, len) == 0 && (*c)->name[len] == ' ')
+            return true;
+    return false;
+}
+
+static void family_help(const char *word)
+{
+    char prefix[NAME_MAX_BYTES];
+
+    snprintf(prefix, sizeof prefix, "%s ", word);
+    printf("Usage: holdfast %s COMMAND [OPTIONS] [OPERANDS]\n\nCommands\n", word);
+    for (int group = 0; group < COMMAND_HIDDEN; group++)
+        print_group((enum command_group)group, prefix);
+    printf("\n'holdfast %s COMMAND --help' explains a command.\n", word);
+}
+
+static int unknown_command(const char *typed)
+{
+    struct suggestion closest = {0};
+
+    for (const struct command *const *c = commands; *c; c++)
+        if ((*c)->group != COMMAND_HIDDEN)
+            suggest_offer(&closest, typed, (*c)->name);
+    if (!closest.word) /* "list" is the last word of "session list" */
+        for (const struct command *const *c = commands; *c; c++) {
+            const char *space = strchr((*c)->name, ' ');
+            if (space && strcmp(space + 1, typed) == 0)
+                closest.word = (*c)->name;
+        }
+    if (closest.word)
+        command_failf(HF_USAGE, "there is no command '%s'; did you mean '%s'?", typed,
+                      closest.word);
+    else
+        command_failf(HF_USAGE, "there is no command '%s'", typed);
+    fputs("'holdfast --help' lists the commands.\n", stderr);
+    return EX_USAGE;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* Runs the command whose first word is argv[0]. */
+static int dispatch(int argc, char **argv)
+{
+    const struct command *command = command_find(argv[0]);
+    char name[NAME_MAX_BYTES];
+
+    if (command)
+        return command->run(argc, argv);
+    if (!is_family(argv[0]))
+        return unknown_command(argv[0]);
+    if (argc < 2) {
+        command_failf(HF_USAGE, "'%s' needs a command", argv[0]);
+        fprintf(stderr, "'holdfast %s --help' lists them.\n", argv[0]);
+        return EX_USAGE;
+    }
+    if (is_help(argv[1])) {
+        family_help(argv[0]);
+        return EX_OK;
+    }
+    snprintf(name, sizeof name, "%s %s", argv[0], argv[1]);
+    command = command_find(name);
+    return command ? command->run(argc - 1, argv + 1) : unknown_command(name);
+}
+
+/* `holdfast help session list` is `holdfast session list --help`. */
+static int dispatch_help(int argc, char **argv)
+{
+    char *words[4];
+    int n = 0;
+
+    while (n < argc && n < 2) {
+        words[n] = argv[n];
+        n++;
+    }
+    words[n++] = (char *)"--help";
+    words[n] = NULL;
+    return dispatch(n, words);
+}
+
+/* Options before the command. True: argv starts with the command. False: exit with `ret_exit`. */
+static bool global_options(int *argc, char ***argv, int *ret_exit)
+{
+    for (; *argc > 0 && (*argv)[0][0] == '-'; (*argc)--, (*argv)++) {
+        const char *word = (*argv)[0];
+        const char *url = NULL;
+        *ret_exit = EX_OK;
+        if (is_help(word)) {
+            print_help();
+            return false;
+        }
+        if (strcmp(word, "--version") == 0) {
+            puts("holdfast " HOLDFAST_VERSION);
+            return false;
+        }
+        if (strncmp(word, "--store=", 8) == 0) {
+            url = word + 8;
+        } else if (strcmp(word, "--store") == 0 && *argc > 1) {
+            url = (*argv)[1];
+            (*argc)--, (*argv)++;
+        }
+        if (!url || setenv("HOLDFAST_STORE", url, 1) != 0) {
+            *ret_exit = strcmp(word, "--store") == 0
+                            ? command_failf(HF_USAGE, "'--store' needs the URL of a store")
+                            : command_failf(HF_USAGE, "unknown option '%s'", word);
+            fputs("Try 'holdfast --help'.\n", stderr);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Output that did not arrive is a failure, however well the work went. */
+static int finish(int exit_code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        command_failf(HF_IO, "cannot write the output: %s", strerror(errno));
+        return exit_code == EX_OK ? EX_IOERR : exit_code;
+    }
+    return exit_code;
+}
+
+/* mount(8) runs mount.fuse.holdfast for a line of fstab. */
+static bool is_mount_helper(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+
+    return strcmp(slash ? slash + 1 : program, "mount.fuse.holdfast") == 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *mount = command_find("mount");
+    int exit_code = EX_USAGE;
+
+    if (argc > 0 && mount && is_mount_helper(argv[0]))
+        return finish(mount->run(argc, argv));
+    argc--, argv++;
+    if (!global_options(&argc, &argv, &exit_code))
+        return finish(exit_code);
+    if (argc < 1) {
+        command_failf(HF_USAGE, "which command?");
+        fputs("'holdfast --help' lists the commands.\n", stderr);
+        return EX_USAGE;
+    }
+    if (strcmp(argv[0], "help") == 0) {
+        if (argc == 1)
+            print_help();
+        return finish(argc == 1 ? EX_OK : dispatch_help(argc - 1, argv + 1));
+    }
+    return finish(dispatch(argc, argv));
 }
