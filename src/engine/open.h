@@ -3,19 +3,8 @@
 #ifndef ENGINE_OPEN_H
 #define ENGINE_OPEN_H
 
+#include "engine/options.h"
 #include "store/store.h"
-
-enum store_open_flags {
-    STORE_CREATE = 1 << 0,    /**< make it when it is not there */
-    STORE_READ_ONLY = 1 << 1, /**< no call may change it */
-};
-
-/** Properties of a store that is made; ignored for one that is there. All zero: the defaults. */
-struct store_create_options {
-    struct chunker_params chunker; /**< all 0: CHUNKER_DEFAULT */
-    bool strict;                   /**< close(2) waits for the medium */
-    bool keyed;                    /**< ids are HMAC under a random key kept in the store */
-};
 
 /**
  * Opens the store named by `url`:

@@ -50,6 +50,7 @@ struct store_ops {
                            struct hf_error *);
     int (*snapshot_list)(struct store *, snapshot_visit_fn, void *, struct hf_error *);
     int (*snapshot_delete)(struct store *, const char *, struct hf_error *);
+    int (*roots)(struct store *, root_visit_fn, void *, struct hf_error *);
     int (*stats)(struct store *, struct store_stats *, struct hf_error *);
     int (*check)(struct store *, check_report_fn, void *, struct hf_error *);
 };

@@ -1,2 +1,350 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The checked front of every engine: programming errors are asserted, bad requests are answered with a
+ * sentence, and nothing else happens here. */
+#include "store/store.h"
+
+#include <assert.h>
+
 #include "store/engine.h"
+#include "store/name.h"
+
+void store_close(struct store *store)
+{
+    if (store)
+        store->ops->close(store);
+}
+
+const struct store_info *store_info(const struct store *store)
+{
+    assert(store);
+    return &store->info;
+}
+
+static int check_writable(const struct store *store, struct hf_error *err)
+{
+    assert(store);
+    if (store->info.read_only)
+        return hf_fail(err, HF_ROFS, "the store %s is open read-only", store->info.location);
+    return HF_OK;
+}
+
+static int check_sid(uint64_t sid, struct hf_error *err)
+{
+    if (sid == SHARED_SID || sid > SID_MAX)
+        return hf_fail(err, HF_INVAL, "%llu is not the number of a session",
+                       (unsigned long long)sid);
+    return HF_OK;
+}
+
+/* --- objects ---------------------------------------------------------------------------------- */
+
+int store_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(objects || n == 0);
+    if (rc != HF_OK || n == 0)
+        return rc;
+    return store->ops->put(store, objects, n, err);
+}
+
+int store_get(struct store *store, const struct object_id *ids, size_t n, struct buf *ret_contents,
+              struct hf_error *err)
+{
+    assert(store && ((ids && ret_contents) || n == 0));
+    return n == 0 ? HF_OK : store->ops->get(store, ids, n, ret_contents, err);
+}
+
+int store_missing(struct store *store, const struct object_id *ids, size_t n, bool *ret_missing,
+                  struct hf_error *err)
+{
+    assert(store && ((ids && ret_missing) || n == 0));
+    return n == 0 ? HF_OK : store->ops->missing(store, ids, n, ret_missing, err);
+}
+
+/* --- sessions --------------------------------------------------------------------------------- */
+
+int store_session_list(struct store *store, const struct session_filter *filter,
+                       session_visit_fn visit, void *arg, struct hf_error *err)
+{
+    static const struct session_filter every;
+
+    assert(store && visit);
+    return store->ops->session_list(store, filter ? filter : &every, visit, arg, err);
+}
+
+int store_session_find(struct store *store, const char *name, struct session_head *ret_head,
+                       struct hf_error *err)
+{
+    int rc;
+
+    assert(store && name && ret_head);
+    rc = session_name_check(name, err);
+    return rc != HF_OK ? rc : store->ops->session_find(store, name, ret_head, err);
+}
+
+int store_session_head(struct store *store, uint64_t sid, struct session_head *ret_head,
+                       struct hf_error *err)
+{
+    assert(store && ret_head);
+    return store->ops->session_head(store, sid, ret_head, err);
+}
+
+int store_session_create(struct store *store, uint64_t host, const char *name,
+                         const struct commit *first, struct lease *ret_lease, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(name && first && ret_lease && (first->objects || first->nobjects == 0));
+    if (rc == HF_OK)
+        rc = session_name_check(name, err);
+    if (rc == HF_OK && (first->sid != 0 || first->token != 0 || first->base_version != 0))
+        rc = hf_fail(err, HF_INVAL, "the first commit of a session has no session, token or base");
+    return rc != HF_OK ? rc : store->ops->session_create(store, host, name, first, ret_lease, err);
+}
+
+int store_session_rename(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                         const char *name, enum session_rename_mode mode, uint64_t other_token,
+                         struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(name && mode >= RENAME_SESSION_NEW && mode <= RENAME_SESSION_EXCHANGE);
+    if (rc == HF_OK)
+        rc = check_sid(sid, err);
+    if (rc == HF_OK)
+        rc = session_name_check(name, err);
+    return rc != HF_OK
+               ? rc
+               : store->ops->session_rename(store, host, sid, token, name, mode, other_token, err);
+}
+
+int store_session_delete(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                         struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    if (rc == HF_OK)
+        rc = check_sid(sid, err);
+    return rc != HF_OK ? rc : store->ops->session_delete(store, host, sid, token, err);
+}
+
+int store_session_undelete(struct store *store, uint64_t sid, const char *name,
+                           struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    if (rc == HF_OK)
+        rc = check_sid(sid, err);
+    if (rc == HF_OK && name)
+        rc = session_name_check(name, err);
+    return rc != HF_OK ? rc : store->ops->session_undelete(store, sid, name, err);
+}
+
+/* --- commits ---------------------------------------------------------------------------------- */
+
+int store_commit(struct store *store, uint64_t host, const struct commit *commit,
+                 uint64_t *ret_version, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(commit && ret_version && (commit->objects || commit->nobjects == 0));
+    if (rc == HF_OK && commit->sid != SHARED_SID)
+        rc = check_sid(commit->sid, err);
+    if (rc == HF_OK && commit->sid == SHARED_SID && commit->token != 0)
+        rc = hf_fail(err, HF_INVAL, "the shared tree is committed without a lease");
+    return rc != HF_OK ? rc : store->ops->commit(store, host, commit, ret_version, err);
+}
+
+int store_sync(struct store *store, struct hf_error *err)
+{
+    assert(store);
+    return store->info.read_only ? HF_OK : store->ops->sync(store, err);
+}
+
+int store_history(struct store *store, uint64_t sid, uint64_t from, uint64_t limit,
+                  history_visit_fn visit, void *arg, struct hf_error *err)
+{
+    assert(store && visit);
+    return store->ops->history(store, sid, from, limit, visit, arg, err);
+}
+
+int store_rescue(struct store *store, uint64_t host, const struct commit *commit,
+                 const char *reason, uint64_t *ret_rescue_id, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(commit && reason && ret_rescue_id && (commit->objects || commit->nobjects == 0));
+    if (rc == HF_OK && commit->sid != SHARED_SID)
+        rc = check_sid(commit->sid, err);
+    return rc != HF_OK ? rc : store->ops->rescue(store, host, commit, reason, ret_rescue_id, err);
+}
+
+/* --- host sessions and leases ------------------------------------------------------------------ */
+
+int store_host_register(struct store *store, const struct host_identity *identity,
+                        const struct store_listener *listener, uint64_t *ret_host,
+                        struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(identity && identity->host_name && ret_host && (!listener || listener->event));
+    return rc != HF_OK ? rc : store->ops->host_register(store, identity, listener, ret_host, err);
+}
+
+int store_host_heartbeat(struct store *store, uint64_t host, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    return rc != HF_OK ? rc : store->ops->host_heartbeat(store, host, err);
+}
+
+int store_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err)
+{
+    assert(store && visit);
+    return store->ops->host_list(store, visit, arg, err);
+}
+
+int store_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                        struct lease *ret_lease, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(ret_lease);
+    if (rc == HF_OK)
+        rc = check_sid(sid, err);
+    return rc != HF_OK ? rc : store->ops->lease_acquire(store, host, sid, wait_ms, ret_lease, err);
+}
+
+int store_lease_release(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                        struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    if (rc == HF_OK)
+        rc = check_sid(sid, err);
+    return rc != HF_OK ? rc : store->ops->lease_release(store, host, sid, token, err);
+}
+
+int store_lease_refuse(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                       const char *pinned_by, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(pinned_by);
+    if (rc == HF_OK)
+        rc = check_sid(sid, err);
+    return rc != HF_OK ? rc : store->ops->lease_refuse(store, host, sid, token, pinned_by, err);
+}
+
+int store_lease_break(struct store *store, uint64_t sid, uint64_t token, const char *reason,
+                      struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(reason);
+    if (rc == HF_OK)
+        rc = check_sid(sid, err);
+    if (rc == HF_OK && reason[0] == '\0')
+        rc = hf_fail(err, HF_INVAL, "breaking a lease needs a reason");
+    return rc != HF_OK ? rc : store->ops->lease_break(store, sid, token, reason, err);
+}
+
+int store_lease_list(struct store *store, lease_visit_fn visit, void *arg, struct hf_error *err)
+{
+    assert(store && visit);
+    return store->ops->lease_list(store, visit, arg, err);
+}
+
+int store_audit(struct store *store, uint64_t sid, uint64_t from, audit_visit_fn visit, void *arg,
+                struct hf_error *err)
+{
+    assert(store && visit);
+    return store->ops->audit(store, sid, from, visit, arg, err);
+}
+
+/* --- locks in the shared tree ------------------------------------------------------------------ */
+
+static int check_lock(const struct store_lock *lock, struct hf_error *err)
+{
+    if (lock->kind != LOCK_POSIX && lock->kind != LOCK_FLOCK)
+        return hf_fail(err, HF_INVAL, "%d is not a kind of lock", (int)lock->kind);
+    if (lock->type != LOCK_NONE && lock->type != LOCK_READ && lock->type != LOCK_WRITE)
+        return hf_fail(err, HF_INVAL, "%d is not a type of lock", (int)lock->type);
+    if (lock->start > lock->end)
+        return hf_fail(err, HF_INVAL, "a lock cannot end before it starts");
+    if (lock->kind == LOCK_FLOCK && (lock->start != 0 || lock->end != UINT64_MAX))
+        return hf_fail(err, HF_INVAL, "flock(2) locks whole files only");
+    return HF_OK;
+}
+
+int store_lock_set(struct store *store, uint64_t host, const struct store_lock *lock,
+                   struct store_lock *ret_conflict, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(lock);
+    if (rc == HF_OK)
+        rc = check_lock(lock, err);
+    return rc != HF_OK ? rc : store->ops->lock_set(store, host, lock, ret_conflict, err);
+}
+
+int store_lock_test(struct store *store, uint64_t host, const struct store_lock *lock,
+                    struct store_lock *ret_conflict, struct hf_error *err)
+{
+    int rc;
+
+    assert(store && lock && ret_conflict);
+    rc = check_lock(lock, err);
+    return rc != HF_OK ? rc : store->ops->lock_test(store, host, lock, ret_conflict, err);
+}
+
+/* --- snapshots --------------------------------------------------------------------------------- */
+
+int store_snapshot_create(struct store *store, const char *name, const char *const *globs, size_t n,
+                          struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(name && (globs || n == 0));
+    if (rc == HF_OK)
+        rc = snapshot_name_check(name, err);
+    return rc != HF_OK ? rc : store->ops->snapshot_create(store, name, globs, n, err);
+}
+
+int store_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
+                        struct hf_error *err)
+{
+    assert(store && visit);
+    return store->ops->snapshot_list(store, visit, arg, err);
+}
+
+int store_snapshot_delete(struct store *store, const char *name, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(name);
+    if (rc == HF_OK)
+        rc = snapshot_name_check(name, err);
+    return rc != HF_OK ? rc : store->ops->snapshot_delete(store, name, err);
+}
+
+int store_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err)
+{
+    assert(store && visit);
+    return store->ops->roots(store, visit, arg, err);
+}
+
+/* --- the whole store --------------------------------------------------------------------------- */
+
+int store_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err)
+{
+    assert(store && ret_stats);
+    return store->ops->stats(store, ret_stats, err);
+}
+
+int store_check(struct store *store, check_report_fn report, void *arg, struct hf_error *err)
+{
+    assert(store && report);
+    return store->ops->check(store, report, arg, err);
+}

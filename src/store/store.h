@@ -19,6 +19,9 @@
  *   - Names are bytes: NUL-terminated, 1..255 bytes, no '/', not "." or "..", and of a session not
  *     beginning with '.'. A store that is asked for a bad one says HF_INVAL.
  *   - Times are ns since the Unix epoch by the store's clock.
+ *   - A store that was opened read-only answers HF_ROFS to every call that would change it.
+ *   - A visit_fn must not call the store; what it is given is valid during the call only; a non-zero
+ *     return stops the visit and is returned.
  *   - A call that fails has changed nothing, with one exception: after HF_FAILED or HF_IO from a commit
  *     or a sync, the caller cannot know, and must read the head again.
  */
@@ -54,7 +57,9 @@ const struct store_info *store_info(const struct store *store);
 /**
  * Adds a batch. An object that is there already is left as it is. Nothing refers to them yet: until a
  * commit does, they are kept at least until this host session ends. Not durable before a commit is.
- * The engine verifies id, kind and canonical form of each (HF_CORRUPT). HF_NOSPC: none was added.
+ * The engine verifies id, kind and canonical form of each (HF_CORRUPT), and that everything it refers
+ * to is in the batch or in the store (HF_MISSING): whatever is in the store is there with all that
+ * hangs from it. HF_NOSPC: none was added.
  */
 int store_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err);
 
@@ -76,14 +81,16 @@ int store_missing(struct store *store, const struct object_id *ids, size_t n, bo
 int store_session_list(struct store *store, const struct session_filter *filter,
                        session_visit_fn visit, void *arg, struct hf_error *err);
 
-/** The head of a live session, by name or by id; of the shared tree (id 0) too. HF_NOENT. */
+/** The head of a live session, by name or by id; of the shared tree (id 0) too. HF_NOENT. The shared
+ *  tree of a new store is at version 0 and has no root yet (all zero). */
 int store_session_find(struct store *store, const char *name, struct session_head *ret_head,
                        struct hf_error *err);
 int store_session_head(struct store *store, uint64_t sid, struct session_head *ret_head,
                        struct hf_error *err);
 
 /** Makes a session at version 1 with the given root, leased to `host` (which may be 0: no lease), in
- *  one transaction. HF_EXIST when a live session has the name; HF_MISSING as in store_commit(). */
+ *  one transaction. `first` has sid, token and base_version 0. HF_EXIST when a live session has the
+ *  name; HF_MISSING as in store_commit(). Without a lease, `ret_lease` has token 0. */
 int store_session_create(struct store *store, uint64_t host, const char *name,
                          const struct commit *first, struct lease *ret_lease, struct hf_error *err);
 
@@ -110,7 +117,7 @@ int store_session_undelete(struct store *store, uint64_t sid, const char *name,
  * version (HF_CONFLICT), insert the objects, refuse a root or a reference that is missing (HF_MISSING),
  * move the head, write the history and index rows. The shared tree has no token: pass 0, and retry on
  * HF_CONFLICT. Commits of several callers that wait at the same time share a transaction and a sync.
- * COMMIT_SYNC returns after the store's medium has it, and everything committed before it.
+ * DURABILITY_SYNC returns after the store's medium has it, and everything committed before it.
  */
 int store_commit(struct store *store, uint64_t host, const struct commit *commit,
                  uint64_t *ret_version, struct hf_error *err);
@@ -130,7 +137,7 @@ int store_rescue(struct store *store, uint64_t host, const struct commit *commit
 /* --- host sessions and leases ------------------------------------------------------------------ */
 
 /** Registers a mount. One host session per store handle; events go to `listener` (borrowed until
- *  store_close) from a thread of the engine. */
+ *  store_close(); NULL: nobody listens) from a thread of the engine. */
 int store_host_register(struct store *store, const struct host_identity *identity,
                         const struct store_listener *listener, uint64_t *ret_host,
                         struct hf_error *err);
@@ -178,6 +185,11 @@ int store_snapshot_create(struct store *store, const char *name, const char *con
 int store_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
                         struct hf_error *err);
 int store_snapshot_delete(struct store *store, const char *name, struct hf_error *err);
+
+/** Visits every root that the store keeps (heads of live and trashed sessions and of the shared tree,
+ *  history, snapshots, rescues), in no particular order, at one moment: what a collector, a check and a
+ *  backup start from. A shared tree that has no root is left out. */
+int store_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err);
 
 /* --- the whole store --------------------------------------------------------------------------- */
 

@@ -232,6 +232,28 @@ struct store_stats {
     uint64_t file_bytes;    /**< what the store takes on disk */
 };
 
+enum root_kind {
+    ROOT_HEAD = 1,     /**< current version of a live or trashed session, or of the shared tree */
+    ROOT_HISTORY = 2,  /**< a row of history */
+    ROOT_SNAPSHOT = 3, /**< pinned by a snapshot */
+    ROOT_RESCUE = 4,   /**< a rescue version */
+};
+
+/** One root that the store keeps, with what keeps it. */
+struct root_info {
+    enum root_kind kind;
+    uint64_t sid;
+    const char *session_name; /**< "" of the shared tree */
+    bool trashed;             /**< the session is in the trash */
+    uint64_t version;         /**< of a rescue: the version that it is based on */
+    struct object_id root;
+    int64_t time;
+    uint64_t bytes, files; /**< as recorded beside the root */
+    const char *label;     /**< name of the snapshot, reason of the rescue; else NULL */
+    uint64_t rescue;       /**< id of the rescue version; else 0 */
+};
+typedef int (*root_visit_fn)(const struct root_info *root, void *arg);
+
 /** One finding of a check. */
 struct check_finding {
     int status;          /**< HF_CORRUPT, HF_MISSING … */
