@@ -21,10 +21,10 @@
 
 struct filemap;
 
-/** Opens the content of a file of `size` bytes; reads nothing yet. `content->bytes` is copied. Pass
- *  content NULL for an empty file. */
+/** Opens the content of a file of `size` bytes, of which `allocated` are no holes (both as the inode record
+ *  says); reads nothing yet. `content->bytes` is copied. Pass content NULL for an empty file. */
 int filemap_open(struct blob_cache *cache, const struct content *content, uint64_t size,
-                 struct filemap **ret_map, struct hf_error *err);
+                 uint64_t allocated, struct filemap **ret_map, struct hf_error *err);
 void filemap_free(struct filemap *map);
 
 uint64_t filemap_size(const struct filemap *map);
