@@ -60,7 +60,15 @@ enum content_kind {
     CONTENT_LEAF = 5,    /**< in ROOT only: the single leaf of its directory, in place */
 };
 
-/** Where an inode's content is. Decoded: `bytes` points into the node. */
+/**
+ * Where an inode's content is. Decoded: `bytes` points into the node. There is one form for each:
+ *
+ *   regular file   0 bytes: NONE. Up to NODE_INLINE_MAX: INLINE, what were holes as zeros. Longer: EXTENTS
+ *                  if they are at most NODE_EXTENTS_INLINE, else FILE.
+ *   symlink        INLINE, 1..NODE_SYMLINK_MAX bytes without a NUL
+ *   directory      empty: NONE. Else DIR; but in ROOT a directory of one leaf is LEAF.
+ *   other          NONE
+ */
 struct content {
     enum content_kind kind;
     struct slice
@@ -76,9 +84,9 @@ struct inode_record {
     uint64_t ino; /**< 1..NODE_INO_MAX */
     uint32_t mode;
     uint32_t uid, gid;
-    uint32_t nlink;
-    uint64_t size;      /**< bytes; of a symlink its target's length; 0 for a directory */
-    uint64_t allocated; /**< bytes of a file that are not holes */
+    uint32_t nlink;     /**< at least 1 */
+    uint64_t size;      /**< bytes of a regular file or of a symlink's target; else 0 */
+    uint64_t allocated; /**< bytes of a regular file in chunks or inline, not in holes; else 0 */
     int64_t atime, mtime, ctime;
     uint32_t rdev_major, rdev_minor; /**< of a device; else 0 */
     enum xattr_kind xattr_kind;
@@ -119,11 +127,16 @@ struct node_writer {
     uint8_t height;
     uint32_t count;
     struct buf bytes; /**< the node, valid after every call; freed by its owner */
+    /* Private. */
+    bool boundary;    /**< the last item is at one */
+    bool last_hole;   /**< the last item is a hole */
+    uint32_t last_at; /**< where in `bytes` the last item's name is */
 };
 
 /** Starts a node in `writer->bytes` (which is emptied and reused). Returns 0 or HF_NOMEM. */
 int node_writer_start(struct node_writer *writer, enum object_kind kind, uint8_t height);
-/** Each appends one item; items must come in order (asserted). Returns 0 or HF_NOMEM. */
+/** Each appends one item; items must come in order, and none after a boundary (asserted). Returns 0 or
+ *  HF_NOMEM. */
 int node_writer_dir_entry(struct node_writer *writer, const struct dir_entry *entry);
 int node_writer_dir_child(struct node_writer *writer, const struct dir_child *child);
 int node_writer_extent(struct node_writer *writer, const struct extent *extent);
@@ -145,9 +158,12 @@ struct node_reader {
     struct slice rest;
     struct slice last_name;
     bool last_hole;
+    uint64_t total; /**< bytes of file, or entries, of the items so far */
+    size_t size;    /**< bytes of the whole node */
 };
 
-/** Checks the header of a DIR or FILE node. Returns 0, HF_CORRUPT or HF_NEWER. */
+/** Checks the header of a DIR or FILE node, which has at least one item. Returns 0, HF_CORRUPT or
+ *  HF_NEWER. */
 int node_reader_start(struct node_reader *reader, enum object_kind kind, struct slice bytes);
 /** Each gives the next item: 1, or 0 at the (exact) end, or HF_CORRUPT. */
 int node_reader_dir_entry(struct node_reader *reader, struct dir_entry *ret_entry);
@@ -162,7 +178,9 @@ int content_extents_start(struct node_reader *reader, const struct content *cont
 
 /* --- xattrs --------------------------------------------------------------------------------- */
 
-/** A block is a sequence of (name, value) in byte order of name. Appends one pair. */
+/** A block is a sequence of (name, value) in byte order of name. Appends one pair; name: 1..NODE_NAME_MAX
+ *  bytes without a NUL (asserted). HF_NOMEM, HF_NOSPC when the block would exceed NODE_XATTR_MAX. A block
+ *  of at most NODE_XATTR_INLINE_MAX bytes is XATTR_INLINE in its record, an empty one XATTR_NONE. */
 int xattr_block_append(struct buf *block, struct slice name, struct slice value);
 /** Takes the next pair off `block`: 1, 0 at the end, or HF_CORRUPT (order is checked by the caller's
  *  `last`, which starts empty). */
