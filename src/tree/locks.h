@@ -8,8 +8,14 @@
  *      |
  *      +--would close a cycle of waiting owners--> HF_DEADLK (POSIX locks only)
  *
- * Semantics: fcntl_locking(2), flock(2). Ranges of one owner are split and merged; a change of type is
- * atomic. Thread safe: one internal mutex, never held while a completion runs.
+ * Semantics: fcntl_locking(2), flock(2). Ranges of one owner are split and merged. A change of type of a
+ * record lock is atomic; flock(2) lets go of the old lock first when another is in the way, as on Linux.
+ * A new request that nothing held is in the way of is granted even when others wait (as on Linux).
+ *
+ * POSIX and OFD locks arrive alike. A cycle of waiting owners is a deadlock when the owners belong to
+ * different processes (see locks.c for why); flock(2) has no deadlock detection.
+ *
+ * Thread safe: one internal mutex, never held while a completion runs.
  */
 #ifndef TREE_LOCKS_H
 #define TREE_LOCKS_H
@@ -35,7 +41,7 @@ struct lock_table *lock_table_new(void);
 void lock_table_free(struct lock_table *table);
 
 /**
- * Sets or (type LOCK_NONE) clears. Returns 0 when done at once. When another is in the way: without
+ * Sets or (type LOCK_NONE) clears. A flock request has the range 0..UINT64_MAX. Returns 0 when done at once. When another is in the way: without
  * `wait`, HF_AGAIN; with it, HF_PENDING, and `done` is called later; `ret_ticket` names the waiting
  * request for lock_cancel(). HF_DEADLK. With HF_PENDING, `done` may run before this call returns.
  */
