@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Tables on a terminal: columns as wide as they need to be, cut where the terminal is too narrow. */
+#ifndef TOOLS_TABLE_H
+#define TOOLS_TABLE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct table;
+
+struct table_column {
+    const char *title;
+    bool right; /**< numbers stand to the right */
+    bool cut;   /**< may be cut when the terminal is too narrow */
+};
+
+/** The columns are borrowed. NULL when out of memory. */
+struct table *table_new(const struct table_column *columns, size_t ncolumns);
+void table_free(struct table *table);
+
+/** Adds the next cell, row by row. The text is copied and made printable; NULL is an empty cell. A failure
+ *  is remembered and told by table_print(). */
+void table_add(struct table *table, const char *text);
+
+/** Prints it, at most `width` columns wide (0: as wide as it is), without trailing blanks. Returns 0 or
+ *  HF_NOMEM. */
+int table_print(const struct table *table, FILE *file, size_t width);
+
+/** Columns of the terminal that a file is, or 0 when it is none. */
+size_t table_terminal_width(FILE *file);
+
+#endif
