@@ -126,6 +126,8 @@ int context_find_version(struct store *store, const struct context_session *sess
     struct history_entry found = {0};
     int status;
 
+    if (session->head.version == 0)
+        return hf_fail(err, HF_NOENT, "the shared tree is empty yet");
     if (version == 0 || version == session->head.version) {
         *ret_root = session->head.root;
         return 0;

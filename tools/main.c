@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** The holdfast command: finds the subcommand and runs it. */
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,10 +78,15 @@ static void family_help(const char *word)
 static int unknown_command(const char *typed)
 {
     struct suggestion closest = {0};
+    char first[NAME_MAX_BYTES];
 
     for (const struct command *const *c = commands; *c; c++)
         if ((*c)->group != COMMAND_HIDDEN)
             suggest_offer(&closest, typed, (*c)->name);
+    for (const struct command *const *c = commands; !closest.word && *c; c++) {
+        snprintf(first, sizeof first, "%.*s", (int)strcspn((*c)->name, " "), (*c)->name);
+        suggest_offer(&closest, typed, first);
+    }
     if (!closest.word) /* "list" is the last word of "session list" */
         for (const struct command *const *c = commands; *c; c++) {
             const char *space = strchr((*c)->name, ' ');
@@ -195,6 +201,7 @@ int main(int argc, char **argv)
     const struct command *mount = command_find("mount");
     int exit_code = EX_USAGE;
 
+    setlocale(LC_CTYPE, "");
     if (argc > 0 && mount && is_mount_helper(argv[0]))
         return finish(mount->run(argc, argv));
     argc--, argv++;
