@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the client's sessions are kept: a plain directory, to know the driver good, or a mount.
+import { execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** One host of a client: a home directory whose session-state is plain, or a mount of a store. */
+class Host {
+  constructor(dir, name) {
+    this.home = path.join(dir, name);
+    this.state = path.join(this.home, '.copilot', 'session-state');
+    fs.mkdirSync(this.state, { recursive: true });
+  }
+
+  session(id, ...rest) {
+    return path.join(this.state, id, ...rest);
+  }
+
+  /** Forgets what the client keeps outside of session-state, as if this were another host. */
+  forget() {
+    for (const name of fs.readdirSync(path.join(this.home, '.copilot')))
+      if (name !== 'session-state')
+        fs.rmSync(path.join(this.home, '.copilot', name), { recursive: true, force: true });
+  }
+}
+
+class PlainHost extends Host {
+  async start() {}
+  async remount() {}
+  async stopClean() {}
+}
+
+class MountedHost extends Host {
+  #daemon = null;
+
+  constructor(dir, name, store) {
+    super(dir, name);
+    this.store = store;
+  }
+
+  #mounted() {
+    return fs.readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
+      .some((line) => line.split(' ')[4] === this.state);
+  }
+
+  /** Mounts with the daemon as a child, so that what is killed is surely ours. */
+  async start() {
+    const args = ['mount', '-f', '--store', this.store, this.state];
+    const child = spawn(process.env.HOLDFAST, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    let ended = null;
+    const closed = new Promise((resolve) =>
+      child.on('close', (code, signal) => resolve((ended = { code, signal }))));
+    this.#daemon = { child, closed };
+    while (!this.#mounted()) {
+      if (ended) throw new Error(`holdfast mount ended with ${ended.code ?? ended.signal}`);
+      await pause(10);
+    }
+    await fs.promises.readdir(this.state);
+  }
+
+  /** 'umount': asks for it; 'term': a signal to the daemon; 'kill': the daemon dies on the spot. */
+  async stop(how) {
+    const { child, closed } = this.#daemon;
+    if (how === 'umount') execFileSync(process.env.HOLDFAST, ['umount', this.state]);
+    else child.kill(how === 'kill' ? 'SIGKILL' : 'SIGTERM');
+    const { code, signal } = await closed;
+    this.#daemon = null;
+    if (how === 'kill') execFileSync('fusermount3', ['-u', '-z', this.state]);
+    else if (code !== 0) throw new Error(`the daemon ended with ${code ?? signal} after ${how}`);
+    for (let tries = 0; this.#mounted(); tries++) {
+      if (tries > 1000) throw new Error(`still mounted after ${how}`);
+      await pause(10);
+    }
+  }
+
+  async remount(how) {
+    await this.stop(how);
+    await this.start();
+  }
+
+  async stopClean() {
+    if (this.#daemon) await this.stop('umount');
+  }
+}
+
+/** A temporary place with as many hosts as are asked for. */
+export class Place {
+  hosts = [];
+  mounted = Boolean(process.env.HOLDFAST);
+
+  constructor() {
+    this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-realclient-'));
+    this.store = `sqlite:${path.join(this.dir, 'store.db')}`;
+  }
+
+  async host(name) {
+    const host = this.mounted
+      ? new MountedHost(this.dir, name, this.store)
+      : new PlainHost(this.dir, name);
+    await host.start();
+    this.hosts.push(host);
+    return host;
+  }
+
+  /** Unmounts, has the store checked, and removes everything. */
+  async close() {
+    for (const host of this.hosts) await host.stopClean();
+    if (this.mounted)
+      execFileSync(process.env.HOLDFAST, ['fsck', '--store', this.store], { stdio: 'inherit' });
+    fs.rmSync(this.dir, { recursive: true, force: true });
+  }
+}
