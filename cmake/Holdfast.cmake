@@ -4,6 +4,8 @@ add_library(holdfast_flags INTERFACE)
 target_compile_options(holdfast_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
   -Wformat=2 -Wundef -Werror -fno-common -fstack-protector-strong)
+# Assertions stay in every build: stopping is better than going on with a broken invariant.
+target_compile_options(holdfast_flags INTERFACE -UNDEBUG)
 # Messages for people are cut to their buffers on purpose.
 target_compile_options(holdfast_flags INTERFACE $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>)
 target_compile_definitions(holdfast_flags INTERFACE _GNU_SOURCE HOLDFAST_VERSION="${PROJECT_VERSION}")

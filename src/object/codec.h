@@ -38,6 +38,7 @@ enum codec_place {
 /** HF_OK when the version byte is ours, HF_NEWER or HF_CORRUPT. */
 int codec_check_version(uint8_t version);
 
+/** A record where `place` says: is it valid, write it, read it. */
 int codec_record_check(const struct inode_record *record, enum codec_place place);
 int codec_record_encode(const struct inode_record *record, struct buf *out);
 int codec_record_decode(struct slice bytes, enum codec_place place,
