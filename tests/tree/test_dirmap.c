@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "store/engine.h"
+#include "tree/dirmap.h"
+
+/* What is in a sink is found in the cache: no call reaches the store, which only tells the hasher. */
+struct world {
+    struct store store;
+    struct blob_cache *cache;
+    struct blob_sink sink;
+};
+
+static int world_open(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+
+    world->cache = blob_cache_new(&world->store, 1 << 20);
+    world->sink.cache = world->cache;
+    *state = world;
+    return 0;
+}
+
+static int world_close(void **state)
+{
+    struct world *world = *state;
+
+    blob_sink_clear(&world->sink);
+    blob_cache_free(world->cache);
+    free(world);
+    return 0;
+}
+
+static uint64_t rng_state;
+
+static uint64_t rng(uint64_t n)
+{
+    rng_state ^= rng_state << 13;
+    rng_state ^= rng_state >> 7;
+    rng_state ^= rng_state << 17;
+    return rng_state % n;
+}
+
+static void seed_rng(uint64_t seed)
+{
+    const char *given = getenv("HOLDFAST_SEED");
+
+    rng_state = given ? strtoull(given, NULL, 0) : seed;
+    print_message("seed %llu\n", (unsigned long long)rng_state);
+}
+
+/* --- the reference model: names are numbers, values are versions of records ---------------------- */
+
+#define MODEL_MAX 6000
+
+struct model {
+    uint32_t value[MODEL_MAX]; /* 0: not there */
+    size_t count;
+};
+
+static struct slice name_of(size_t i, char buf[32])
+{
+    return slice_of(buf, (size_t)snprintf(buf, 32, "%zx-%05zu", i * 2654435761u % 251, i));
+}
+
+/* Every fifth value is a link, the others are records of different lengths. */
+static struct dir_entry entry_of(struct slice name, size_t i, uint32_t value, struct buf *record)
+{
+    static const uint8_t data[NODE_INLINE_MAX] = {1, 2, 3};
+    const uint64_t size = value % 7 == 0 ? 600 + value % 300 : value % 40;
+    struct inode_record inode = {.ino = i + 2,
+                                 .mode = S_IFREG | 0644,
+                                 .nlink = 1,
+                                 .mtime = value,
+                                 .size = size,
+                                 .allocated = size};
+    struct dir_entry entry = {.name = name, .ino = inode.ino, .mode = S_IFREG};
+
+    if (value % 5 == 0)
+        return entry;
+    if (size > 0)
+        inode.content = (struct content){.kind = CONTENT_INLINE, .bytes = slice_of(data, size)};
+    record->len = 0;
+    assert_int_equal(inode_record_encode(&inode, record), HF_OK);
+    entry.record = buf_slice(record);
+    entry.mode = inode.mode;
+    return entry;
+}
+
+static void put(struct dirmap *map, size_t i, uint32_t value)
+{
+    char name[32];
+    BUF_AUTO record = {0};
+    struct dir_entry entry = entry_of(name_of(i, name), i, value, &record);
+
+    assert_int_equal(dirmap_put(map, &entry, NULL), HF_OK);
+}
+
+static void assert_same_entry(const struct dir_entry *a, const struct dir_entry *b)
+{
+    assert_int_equal(slice_compare(a->name, b->name), 0);
+    assert_int_equal(slice_compare(a->record, b->record), 0);
+    assert_int_equal(a->ino, b->ino);
+    assert_int_equal(a->mode, b->mode);
+}
+
+static void assert_found(struct dirmap *map, const struct model *model, size_t i)
+{
+    char name[32];
+    BUF_AUTO record = {0};
+    struct dir_entry want = entry_of(name_of(i, name), i, model->value[i], &record), got;
+    int rc = dirmap_find(map, want.name, &got, NULL);
+
+    assert_int_equal(rc, model->value[i] ? HF_OK : HF_NOENT);
+    if (rc == HF_OK)
+        assert_same_entry(&got, &want);
+}
+
+/* Walks the whole map with dirmap_next and compares it with the model. */
+static void assert_equals_model(struct dirmap *map, const struct model *model)
+{
+    struct dir_entry entry;
+    uint8_t last[NODE_NAME_MAX];
+    struct slice at = {0};
+    size_t n = 0;
+
+    assert_int_equal(dirmap_count(map), model->count);
+    while (dirmap_next(map, at, &entry, NULL) == HF_OK) {
+        assert_true(slice_compare(at, entry.name) < 0);
+        assert_true(entry.ino >= 2 && model->value[entry.ino - 2] != 0);
+        assert_found(map, model, entry.ino - 2);
+        assert_int_equal(dirmap_next(map, at, &entry, NULL), HF_OK);
+        memcpy(last, entry.name.data, entry.name.len);
+        at = slice_of(last, entry.name.len);
+        n++;
+    }
+    assert_int_equal(n, model->count);
+}
+
+/* The content of a map that is made at once from what `map` holds. */
+static void fresh_content(struct world *world, struct dirmap *map, bool allow_leaf,
+                          struct dirmap **ret_fresh, struct content *ret_content)
+{
+    struct dir_entry entry;
+    uint8_t last[NODE_NAME_MAX];
+    struct slice at = {0};
+
+    assert_int_equal(dirmap_open(world->cache, NULL, ret_fresh, NULL), HF_OK);
+    while (dirmap_next(map, at, &entry, NULL) == HF_OK) {
+        assert_int_equal(dirmap_put(*ret_fresh, &entry, NULL), HF_OK);
+        memcpy(last, entry.name.data, entry.name.len);
+        at = slice_of(last, entry.name.len);
+    }
+    assert_int_equal(dirmap_save(*ret_fresh, &world->sink, allow_leaf, ret_content, NULL), HF_OK);
+}
+
+static void assert_same_content(const struct content *a, const struct content *b)
+{
+    assert_int_equal(a->kind, b->kind);
+    assert_int_equal(a->count, b->count);
+    assert_int_equal(slice_compare(a->bytes, b->bytes), 0);
+    if (a->kind == CONTENT_DIR) {
+        assert_int_equal(a->ref.height, b->ref.height);
+        assert_true(object_id_equal(&a->ref.id, &b->ref.id));
+    }
+}
+
+static void save_and_check(struct world *world, struct dirmap *map, bool allow_leaf,
+                           struct content *ret_content)
+{
+    struct dirmap *fresh;
+    struct content content;
+
+    assert_int_equal(dirmap_save(map, &world->sink, allow_leaf, ret_content, NULL), HF_OK);
+    assert_false(dirmap_is_dirty(map));
+    fresh_content(world, map, allow_leaf, &fresh, &content);
+    assert_same_content(ret_content, &content);
+    dirmap_free(fresh);
+}
+
+static void change(struct dirmap *map, struct model *model, size_t i, bool grow)
+{
+    char name[32];
+
+    if (grow || rng(10) == 0) {
+        model->count += model->value[i] == 0;
+        model->value[i] = (uint32_t)rng(1000) + 1;
+        put(map, i, model->value[i]);
+    } else {
+        assert_int_equal(dirmap_remove(map, name_of(i, name), NULL),
+                         model->value[i] ? HF_OK : HF_NOENT);
+        model->count -= model->value[i] != 0;
+        model->value[i] = 0;
+    }
+    assert_found(map, model, i);
+}
+
+static struct dirmap *reopen(struct world *world, struct dirmap *map, const struct content *content)
+{
+    struct dirmap *again;
+
+    assert_int_equal(dirmap_open(world->cache, content, &again, NULL), HF_OK);
+    dirmap_free(map);
+    return again;
+}
+
+static void any_history_gives_the_nodes_of_a_fresh_map(struct world *world, size_t names,
+                                                       size_t rounds, bool allow_leaf)
+{
+    struct model *model = calloc(1, sizeof *model);
+    struct content content;
+    struct dirmap *map;
+
+    assert_int_equal(dirmap_open(world->cache, NULL, &map, NULL), HF_OK);
+    for (size_t round = 0; round < rounds; round++) {
+        const size_t burst = rng(4) == 0 ? rng(names) : rng(8), from = rng(names);
+        const bool grow = rng(5) < 3, run = rng(2);
+
+        for (size_t k = 0; k < burst; k++)
+            change(map, model, run ? (from + k) % names : rng(names), grow);
+        save_and_check(world, map, allow_leaf, &content);
+        if (rng(4) == 0)
+            map = reopen(world, map, &content);
+        else if (rng(3) == 0)
+            dirmap_trim(map);
+    }
+    assert_equals_model(map, model);
+    for (size_t i = 0; i < names; i++)
+        change(map, model, i, false);
+    save_and_check(world, map, allow_leaf, &content);
+    dirmap_free(map);
+    free(model);
+}
+
+static void a_small_directory_is_the_same_after_any_history(void **state)
+{
+    seed_rng(0x1234567);
+    for (int i = 0; i < 20; i++)
+        any_history_gives_the_nodes_of_a_fresh_map(*state, 40, 40, i % 2 == 0);
+}
+
+static void a_directory_around_one_leaf_is_the_same_after_any_history(void **state)
+{
+    seed_rng(0x7654321);
+    for (int i = 0; i < 10; i++)
+        any_history_gives_the_nodes_of_a_fresh_map(*state, 200, 40, i % 2 == 0);
+}
+
+static void a_large_directory_is_the_same_after_any_history(void **state)
+{
+    seed_rng(0xabcdef);
+    any_history_gives_the_nodes_of_a_fresh_map(*state, MODEL_MAX, 30, true);
+    any_history_gives_the_nodes_of_a_fresh_map(*state, MODEL_MAX, 30, false);
+}
+
+static void an_empty_map_has_no_content_and_no_entries(void **state)
+{
+    struct world *world = *state;
+    struct content content;
+    struct dir_entry entry;
+    struct dirmap *map;
+
+    assert_int_equal(dirmap_open(world->cache, NULL, &map, NULL), HF_OK);
+    assert_int_equal(dirmap_find(map, slice_of("a", 1), &entry, NULL), HF_NOENT);
+    assert_int_equal(dirmap_next(map, (struct slice){0}, &entry, NULL), HF_NOENT);
+    assert_int_equal(dirmap_remove(map, slice_of("a", 1), NULL), HF_NOENT);
+    assert_false(dirmap_is_dirty(map));
+    put(map, 1, 1);
+    assert_true(dirmap_is_dirty(map));
+    assert_int_equal(dirmap_remove(map, name_of(1, (char[32]){0}), NULL), HF_OK);
+    assert_int_equal(dirmap_save(map, &world->sink, true, &content, NULL), HF_OK);
+    assert_int_equal(content.kind, CONTENT_NONE);
+    assert_int_equal(world->sink.count, 0);
+    dirmap_free(map);
+}
+
+static void putting_the_same_entry_again_is_no_change(void **state)
+{
+    struct world *world = *state;
+    struct content content;
+    struct dirmap *map;
+
+    assert_int_equal(dirmap_open(world->cache, NULL, &map, NULL), HF_OK);
+    put(map, 1, 1);
+    assert_int_equal(dirmap_save(map, &world->sink, true, &content, NULL), HF_OK);
+    put(map, 1, 1);
+    assert_false(dirmap_is_dirty(map));
+    put(map, 1, 2);
+    assert_true(dirmap_is_dirty(map));
+    dirmap_free(map);
+}
+
+static void build(struct dirmap *map, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        put(map, i, 1);
+}
+
+static void one_change_among_100000_entries_writes_a_few_nodes(void **state)
+{
+    struct world *world = *state;
+    struct content content;
+    struct dirmap *map;
+    size_t before;
+
+    assert_int_equal(dirmap_open(world->cache, NULL, &map, NULL), HF_OK);
+    build(map, 100000);
+    assert_int_equal(dirmap_save(map, &world->sink, false, &content, NULL), HF_OK);
+    map = reopen(world, map, &content);
+    for (size_t i = 0; i < 50; i++) {
+        before = world->sink.count;
+        put(map, 200000 + i * 37, 1);
+        assert_int_equal(dirmap_save(map, &world->sink, false, &content, NULL), HF_OK);
+        assert_in_range(world->sink.count - before, 2, 10);
+    }
+    dirmap_free(map);
+}
+
+static void new_nodes_name_the_node_they_replace(void **state)
+{
+    struct world *world = *state;
+    struct content content;
+    struct object *objects;
+    struct dirmap *map;
+    size_t before;
+
+    assert_int_equal(dirmap_open(world->cache, NULL, &map, NULL), HF_OK);
+    build(map, 5000);
+    assert_int_equal(dirmap_save(map, &world->sink, false, &content, NULL), HF_OK);
+    before = world->sink.count;
+    put(map, 77, 2);
+    assert_int_equal(dirmap_save(map, &world->sink, false, &content, NULL), HF_OK);
+    objects = blob_sink_objects(&world->sink);
+    assert_true(world->sink.count > before);
+    for (size_t i = before; i < world->sink.count; i++)
+        assert_true(objects[i].has_base);
+    free(objects);
+    dirmap_free(map);
+}
+
+static int ignore_ref(const struct object_id *id, enum object_kind kind, void *arg)
+{
+    (void)id;
+    (void)kind;
+    (void)arg;
+    return 0;
+}
+
+static void all_nodes_are_canonical_and_of_moderate_size(void **state)
+{
+    struct world *world = *state;
+    struct content content;
+    struct object *objects;
+    struct dirmap *map;
+
+    assert_int_equal(dirmap_open(world->cache, NULL, &map, NULL), HF_OK);
+    build(map, 20000);
+    assert_int_equal(dirmap_save(map, &world->sink, false, &content, NULL), HF_OK);
+    assert_in_range(world->sink.bytes / world->sink.count, 5000, 11000);
+    objects = blob_sink_objects(&world->sink);
+    for (size_t i = 0; i < world->sink.count; i++) {
+        assert_int_equal(node_refs(OBJECT_DIR, objects[i].content, ignore_ref, NULL), HF_OK);
+        assert_in_range(objects[i].content.len, 1, 24 * 1024);
+    }
+    free(objects);
+    dirmap_free(map);
+}
+
+/* Saves `n` entries and gives the content, and the nodes in the sink. */
+static struct content saved(struct world *world, size_t n, struct dirmap **ret_map)
+{
+    struct content content;
+
+    assert_int_equal(dirmap_open(world->cache, NULL, ret_map, NULL), HF_OK);
+    build(*ret_map, n);
+    assert_int_equal(dirmap_save(*ret_map, &world->sink, false, &content, NULL), HF_OK);
+    return content;
+}
+
+static int open_and_walk(struct world *world, const struct content *content)
+{
+    struct dir_entry entry;
+    uint8_t last[NODE_NAME_MAX];
+    struct slice at = {0};
+    struct dirmap *map;
+    int rc = dirmap_open(world->cache, content, &map, NULL);
+
+    if (rc != HF_OK)
+        return rc;
+    while ((rc = dirmap_next(map, at, &entry, NULL)) == HF_OK) {
+        memcpy(last, entry.name.data, entry.name.len);
+        at = slice_of(last, entry.name.len);
+    }
+    dirmap_free(map);
+    return rc;
+}
+
+static void nodes_that_do_not_fit_together_are_refused(void **state)
+{
+    struct world *world = *state;
+    struct content content, wrong;
+    struct dirmap *map;
+
+    content = saved(world, 5000, &map);
+    assert_int_equal(open_and_walk(world, &content), HF_NOENT);
+    wrong = content;
+    wrong.count++;
+    assert_int_equal(open_and_walk(world, &wrong), HF_CORRUPT);
+    wrong = content;
+    wrong.ref.height--;
+    assert_int_equal(open_and_walk(world, &wrong), HF_CORRUPT);
+    wrong.ref.height += 2;
+    assert_int_equal(open_and_walk(world, &wrong), HF_CORRUPT);
+    wrong.ref.height = NODE_HEIGHT_MAX + 1;
+    assert_int_equal(open_and_walk(world, &wrong), HF_CORRUPT);
+    dirmap_free(map);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_open, world_close)
+        TEST(an_empty_map_has_no_content_and_no_entries),
+        TEST(putting_the_same_entry_again_is_no_change),
+        TEST(a_small_directory_is_the_same_after_any_history),
+        TEST(a_directory_around_one_leaf_is_the_same_after_any_history),
+        TEST(a_large_directory_is_the_same_after_any_history),
+        TEST(one_change_among_100000_entries_writes_a_few_nodes),
+        TEST(new_nodes_name_the_node_they_replace),
+        TEST(all_nodes_are_canonical_and_of_moderate_size),
+        TEST(nodes_that_do_not_fit_together_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
