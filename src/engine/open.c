@@ -45,7 +45,7 @@ static int open_sqlite(const char *path, const struct request *request, struct s
 static int open_trace(const char *below_url, const struct request *request,
                       struct store **ret_store, struct hf_error *err)
 {
-    struct store *below;
+    struct store *below = NULL;
     int rc = open_url(below_url, request, &below, err);
 
     if (rc != HF_OK)
@@ -62,7 +62,7 @@ static int open_faulty(const char *rest, const struct request *request, struct s
 {
     const char *end = strstr(rest, ")+");
     char spec[SPEC_MAX_SIZE];
-    struct store *below;
+    struct store *below = NULL;
     int rc;
 
     if (!end || (size_t)(end - rest) >= sizeof spec)

@@ -565,6 +565,7 @@ static int insert_item(struct dirmap *map, size_t index, size_t at, const struct
 
     if (rc != HF_OK)
         return rc;
+    assert(leaf->items);
     memmove(leaf->items + at + 1, leaf->items + at, (leaf->count - at) * sizeof *leaf->items);
     leaf->items[at] = *item;
     leaf->count++;
