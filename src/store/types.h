@@ -3,6 +3,7 @@
 #ifndef STORE_TYPES_H
 #define STORE_TYPES_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -198,6 +199,10 @@ struct store_listener {
 };
 
 /* --- locks ----------------------------------------------------------------------------------- */
+
+/* Linux has macros of these names, for a kind of flock(2) that is gone since 5.17. */
+#undef LOCK_READ
+#undef LOCK_WRITE
 
 enum lock_kind { LOCK_POSIX = 1, LOCK_FLOCK = 2 };
 enum lock_type { LOCK_NONE = 0, LOCK_READ = 1, LOCK_WRITE = 2 };
