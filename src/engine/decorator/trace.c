@@ -1,12 +1,468 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/decorator/trace.h"
 
+#include <assert.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct trace_store {
+    struct store base;
+    struct store *below;
+    const struct clock *clock;
+    int fd;
+    struct store_listener listener; /* the caller's; set once, before any event */
+    pthread_mutex_t mutex;          /* guards the counters; never held during a call below */
+    struct trace_counters counters;
+};
+
+/* One call under way. */
+struct span {
+    struct trace_store *trace;
+    struct store *below;
+    enum store_op op;
+    int64_t start;
+    uint64_t items, bytes;
+    char detail[160];
+};
+
+static const struct store_ops trace_ops;
+
+static struct trace_store *trace_of(struct store *store)
+{
+    assert(store->ops == &trace_ops);
+    return (struct trace_store *)store;
+}
+
+/* --- measuring ----------------------------------------------------------------------------------------- */
+
+static struct span begin(struct store *store, enum store_op op, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static struct span begin(struct store *store, enum store_op op, const char *format, ...)
+{
+    struct trace_store *trace = trace_of(store);
+    struct span span = {.trace = trace, .below = trace->below, .op = op};
+    va_list args;
+
+    if (trace->fd >= 0) {
+        va_start(args, format);
+        vsnprintf(span.detail, sizeof span.detail, format, args);
+        va_end(args);
+    }
+    span.start = clock_boottime(trace->clock);
+    return span;
+}
+
+static void count(struct trace_counter *counter, const struct span *span, uint64_t took, int rc)
+{
+    counter->calls++;
+    counter->failures += rc != HF_OK;
+    counter->items += span->items;
+    counter->bytes += span->bytes;
+    counter->total_ns += took;
+    if (took > counter->slowest_ns)
+        counter->slowest_ns = took;
+}
+
+static void write_line(const struct trace_store *trace, const char *line, int len, size_t size)
+{
+    if (len < 0)
+        return;
+    /* A trace that cannot be written harms nobody. */
+    if (write(trace->fd, line, (size_t)len < size ? (size_t)len : size - 1) < 0)
+        return;
+}
+
+static void log_call(const struct span *span, uint64_t took, int rc)
+{
+    char line[400], amount[64] = "";
+    int len;
+
+    if (span->items > 0)
+        snprintf(amount, sizeof amount, " %llu items %llu bytes", (unsigned long long)span->items,
+                 (unsigned long long)span->bytes);
+    len = snprintf(line, sizeof line, "store %s%s%s%s %llu us: %s\n", store_op_name(span->op),
+                   span->detail[0] ? " " : "", span->detail, amount,
+                   (unsigned long long)(took / 1000), hf_status_text(rc));
+    write_line(span->trace, line, len, sizeof line);
+}
+
+static int end(const struct span *span, int rc)
+{
+    struct trace_store *trace = span->trace;
+    int64_t now = clock_boottime(trace->clock);
+    uint64_t took = now > span->start ? (uint64_t)(now - span->start) : 0;
+
+    pthread_mutex_lock(&trace->mutex);
+    count(&trace->counters.ops[span->op], span, took, rc);
+    pthread_mutex_unlock(&trace->mutex);
+    if (trace->fd >= 0)
+        log_call(span, took, rc);
+    return rc;
+}
+
+static void weigh(struct span *span, const struct object *objects, size_t n)
+{
+    span->items = n;
+    for (size_t i = 0; i < n; i++)
+        span->bytes += objects[i].content.len;
+}
+
+static unsigned long long ull(uint64_t value)
+{
+    return value;
+}
+
+/* --- the calls ------------------------------------------------------------------------------------------ */
+
+static int trace_put(struct store *store, const struct object *objects, size_t n,
+                     struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_PUT, "%s", "");
+
+    weigh(&span, objects, n);
+    return end(&span, store_put(span.below, objects, n, err));
+}
+
+static int trace_get(struct store *store, const struct object_id *ids, size_t n,
+                     struct buf *ret_contents, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_GET, "%s", "");
+    int rc = store_get(span.below, ids, n, ret_contents, err);
+
+    span.items = n;
+    for (size_t i = 0; i < n; i++)
+        span.bytes += ret_contents[i].len;
+    return end(&span, rc);
+}
+
+static int trace_missing(struct store *store, const struct object_id *ids, size_t n,
+                         bool *ret_missing, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_MISSING, "%s", "");
+
+    span.items = n;
+    return end(&span, store_missing(span.below, ids, n, ret_missing, err));
+}
+
+static int trace_session_list(struct store *store, const struct session_filter *filter,
+                              session_visit_fn visit, void *arg, struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_SESSION_LIST, "%s", filter->name_glob ? filter->name_glob : "");
+
+    return end(&span, store_session_list(span.below, filter, visit, arg, err));
+}
+
+static int trace_session_find(struct store *store, const char *name, struct session_head *ret_head,
+                              struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SESSION_FIND, "%s", name);
+
+    return end(&span, store_session_find(span.below, name, ret_head, err));
+}
+
+static int trace_session_head(struct store *store, uint64_t sid, struct session_head *ret_head,
+                              struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SESSION_HEAD, "session %llu", ull(sid));
+
+    return end(&span, store_session_head(span.below, sid, ret_head, err));
+}
+
+static int trace_session_create(struct store *store, uint64_t host, const char *name,
+                                const struct commit *first, struct lease *ret_lease,
+                                struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SESSION_CREATE, "%s host %llu", name, ull(host));
+
+    weigh(&span, first->objects, first->nobjects);
+    return end(&span, store_session_create(span.below, host, name, first, ret_lease, err));
+}
+
+static int trace_session_rename(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                                const char *name, enum session_rename_mode mode,
+                                uint64_t other_token, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SESSION_RENAME, "session %llu to %s host %llu",
+                             ull(sid), name, ull(host));
+
+    return end(&span,
+               store_session_rename(span.below, host, sid, token, name, mode, other_token, err));
+}
+
+static int trace_session_delete(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                                struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_SESSION_DELETE, "session %llu token %llu", ull(sid), ull(token));
+
+    return end(&span, store_session_delete(span.below, host, sid, token, err));
+}
+
+static int trace_session_undelete(struct store *store, uint64_t sid, const char *name,
+                                  struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SESSION_UNDELETE, "session %llu", ull(sid));
+
+    return end(&span, store_session_undelete(span.below, sid, name, err));
+}
+
+static int trace_commit(struct store *store, uint64_t host, const struct commit *commit,
+                        uint64_t *ret_version, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_COMMIT, "session %llu token %llu base %llu%s",
+                             ull(commit->sid), ull(commit->token), ull(commit->base_version),
+                             commit->durability == DURABILITY_SYNC ? " synced" : "");
+
+    weigh(&span, commit->objects, commit->nobjects);
+    return end(&span, store_commit(span.below, host, commit, ret_version, err));
+}
+
+static int trace_sync(struct store *store, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SYNC, "%s", "");
+
+    return end(&span, store_sync(span.below, err));
+}
+
+static int trace_history(struct store *store, uint64_t sid, uint64_t from, uint64_t limit,
+                         history_visit_fn visit, void *arg, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_HISTORY, "session %llu", ull(sid));
+
+    return end(&span, store_history(span.below, sid, from, limit, visit, arg, err));
+}
+
+static int trace_rescue(struct store *store, uint64_t host, const struct commit *commit,
+                        const char *reason, uint64_t *ret_rescue_id, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_RESCUE, "session %llu", ull(commit->sid));
+
+    weigh(&span, commit->objects, commit->nobjects);
+    return end(&span, store_rescue(span.below, host, commit, reason, ret_rescue_id, err));
+}
+
+static const char *event_name(enum event_kind kind)
+{
+    static const char *const names[] = {"?",
+                                        "head moved",
+                                        "lease recalled",
+                                        "lease lost",
+                                        "sessions changed",
+                                        "hosts changed",
+                                        "locks changed"};
+
+    return names[kind <= EVENT_LOCKS_CHANGED ? kind : 0];
+}
+
+static void trace_event(const struct store_event *event, void *arg)
+{
+    struct trace_store *trace = arg;
+    char line[200];
+    int len;
+
+    if (trace->fd >= 0) {
+        len = snprintf(line, sizeof line, "event %s: session %llu version %llu token %llu\n",
+                       event_name(event->kind), ull(event->sid), ull(event->version),
+                       ull(event->token));
+        write_line(trace, line, len, sizeof line);
+    }
+    trace->listener.event(event, trace->listener.arg);
+}
+
+static int trace_host_register(struct store *store, const struct host_identity *identity,
+                               const struct store_listener *listener, uint64_t *ret_host,
+                               struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_HOST_REGISTER, "%s", identity->host_name);
+    struct store_listener between = {trace_event, span.trace};
+
+    if (listener && !span.trace->listener.event)
+        span.trace->listener = *listener;
+    return end(&span, store_host_register(span.below, identity, listener ? &between : NULL,
+                                          ret_host, err));
+}
+
+static int trace_host_heartbeat(struct store *store, uint64_t host, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_HOST_HEARTBEAT, "host %llu", ull(host));
+
+    return end(&span, store_host_heartbeat(span.below, host, err));
+}
+
+static int trace_host_list(struct store *store, host_visit_fn visit, void *arg,
+                           struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_HOST_LIST, "%s", "");
+
+    return end(&span, store_host_list(span.below, visit, arg, err));
+}
+
+static int trace_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                               struct lease *ret_lease, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_LEASE_ACQUIRE, "session %llu host %llu wait %u ms",
+                             ull(sid), ull(host), wait_ms);
+
+    return end(&span, store_lease_acquire(span.below, host, sid, wait_ms, ret_lease, err));
+}
+
+static int trace_lease_release(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                               struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_LEASE_RELEASE, "session %llu token %llu", ull(sid), ull(token));
+
+    return end(&span, store_lease_release(span.below, host, sid, token, err));
+}
+
+static int trace_lease_refuse(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                              const char *pinned_by, struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_LEASE_REFUSE, "session %llu token %llu", ull(sid), ull(token));
+
+    return end(&span, store_lease_refuse(span.below, host, sid, token, pinned_by, err));
+}
+
+static int trace_lease_break(struct store *store, uint64_t sid, uint64_t token, const char *reason,
+                             struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_LEASE_BREAK, "session %llu token %llu", ull(sid), ull(token));
+
+    return end(&span, store_lease_break(span.below, sid, token, reason, err));
+}
+
+static int trace_lease_list(struct store *store, lease_visit_fn visit, void *arg,
+                            struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_LEASE_LIST, "%s", "");
+
+    return end(&span, store_lease_list(span.below, visit, arg, err));
+}
+
+static int trace_audit(struct store *store, uint64_t sid, uint64_t from, audit_visit_fn visit,
+                       void *arg, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_AUDIT, "%s", "");
+
+    return end(&span, store_audit(span.below, sid, from, visit, arg, err));
+}
+
+static int trace_lock_set(struct store *store, uint64_t host, const struct store_lock *lock,
+                          struct store_lock *ret_conflict, struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_LOCK_SET, "inode %llu type %d %llu-%llu host %llu", ull(lock->ino),
+              (int)lock->type, ull(lock->start), ull(lock->end), ull(host));
+
+    return end(&span, store_lock_set(span.below, host, lock, ret_conflict, err));
+}
+
+static int trace_lock_test(struct store *store, uint64_t host, const struct store_lock *lock,
+                           struct store_lock *ret_conflict, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_LOCK_TEST, "inode %llu", ull(lock->ino));
+
+    return end(&span, store_lock_test(span.below, host, lock, ret_conflict, err));
+}
+
+static int trace_snapshot_create(struct store *store, const char *name, const char *const *globs,
+                                 size_t n, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SNAPSHOT_CREATE, "%s", name);
+
+    return end(&span, store_snapshot_create(span.below, name, globs, n, err));
+}
+
+static int trace_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
+                               struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SNAPSHOT_LIST, "%s", "");
+
+    return end(&span, store_snapshot_list(span.below, visit, arg, err));
+}
+
+static int trace_snapshot_delete(struct store *store, const char *name, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SNAPSHOT_DELETE, "%s", name);
+
+    return end(&span, store_snapshot_delete(span.below, name, err));
+}
+
+static int trace_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_ROOTS, "%s", "");
+
+    return end(&span, store_roots(span.below, visit, arg, err));
+}
+
+static int trace_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_STATS, "%s", "");
+
+    return end(&span, store_stats(span.below, ret_stats, err));
+}
+
+static int trace_check(struct store *store, check_report_fn report, void *arg, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_CHECK, "%s", "");
+
+    return end(&span, store_check(span.below, report, arg, err));
+}
+
+static void trace_close(struct store *store)
+{
+    struct trace_store *trace = trace_of(store);
+
+    store_close(trace->below);
+    pthread_mutex_destroy(&trace->mutex);
+    free(trace);
+}
+
+static const struct store_ops trace_ops = {.name = "trace",
+                                           .close = trace_close,
+#define TRACE_SLOT(upper, lower) .lower = trace_##lower,
+                                           STORE_OPS(TRACE_SLOT)
+#undef TRACE_SLOT
+};
+
+/* --- making and reading ---------------------------------------------------------------------------------- */
+
 int trace_store_new(struct store *below, const struct clock *clock, int fd,
                     struct store **ret_store, struct hf_error *err)
 {
-    (void)below;
-    (void)clock;
-    (void)fd;
-    (void)ret_store;
-    return hf_fail(err, HF_UNSUPPORTED, "the trace decorator is not built in");
+    struct trace_store *trace = calloc(1, sizeof *trace);
+
+    if (!trace)
+        return hf_fail(err, HF_NOMEM, "out of memory");
+    trace->base.ops = &trace_ops;
+    trace->base.info = below->info;
+    snprintf(trace->base.info.location, sizeof trace->base.info.location, "trace+%s",
+             below->info.location);
+    trace->below = below;
+    trace->clock = clock;
+    trace->fd = fd;
+    pthread_mutex_init(&trace->mutex, NULL);
+    *ret_store = &trace->base;
+    return HF_OK;
+}
+
+bool trace_store_counters(struct store *store, struct trace_counters *ret_counters)
+{
+    struct trace_store *trace;
+
+    if (store->ops != &trace_ops)
+        return false;
+    trace = trace_of(store);
+    pthread_mutex_lock(&trace->mutex);
+    *ret_counters = trace->counters;
+    pthread_mutex_unlock(&trace->mutex);
+    return true;
 }

@@ -31,6 +31,6 @@ int trace_store_new(struct store *below, const struct clock *clock, int fd,
                     struct store **ret_store, struct hf_error *err);
 
 /** The counters so far, if `store` is a trace store; false otherwise. Thread safe. */
-bool trace_store_counters(const struct store *store, struct trace_counters *ret_counters);
+bool trace_store_counters(struct store *store, struct trace_counters *ret_counters);
 
 #endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "engine/memory/world.h"
+
+static int copy_string(const char *from, char **ret_to)
+{
+    *ret_to = from ? strdup(from) : NULL;
+    return from && !*ret_to ? HF_NOMEM : HF_OK;
+}
+
+static int copy_meta(const struct session_meta *meta, struct meta_strings *ret_strings)
+{
+    struct meta_strings copy = {0};
+
+    if (copy_string(meta->cwd, &copy.cwd) || copy_string(meta->git_root, &copy.git_root) ||
+        copy_string(meta->repository, &copy.repository) ||
+        copy_string(meta->branch, &copy.branch) || copy_string(meta->name, &copy.name) ||
+        copy_string(meta->created_at, &copy.created_at) ||
+        copy_string(meta->updated_at, &copy.updated_at)) {
+        meta_strings_free(&copy);
+        return HF_NOMEM;
+    }
+    *ret_strings = copy;
+    return HF_OK;
+}
+
+int memory_session_advance(struct memory_store *handle, struct memory_session *session,
+                           uint64_t host, uint64_t token, const struct commit *commit,
+                           const struct closure *closure, struct hf_error *err)
+{
+    struct meta_strings strings = {0};
+    struct memory_version version = {
+        .version = session->head.version + 1,
+        .root = commit->root,
+        .time = clock_realtime(handle->clock),
+        .host = host,
+        .token = token,
+        .bytes = commit->meta.bytes,
+        .files = commit->meta.files,
+    };
+    int rc = memory_reserve(&session->versions, &session->versions_cap, session->nversions,
+                            sizeof version, err);
+
+    if (rc == HF_OK && commit->meta_strings_valid && copy_meta(&commit->meta, &strings) != HF_OK)
+        rc = hf_fail(err, HF_NOMEM, "out of memory");
+    if (rc == HF_OK)
+        rc = memory_objects_add(handle->world, closure, commit->objects, commit->nobjects, err);
+    if (rc != HF_OK) {
+        meta_strings_free(&strings);
+        return rc;
+    }
+    session->versions[session->nversions++] = version;
+    session->head.version = version.version;
+    session->head.root = version.root;
+    session->head.time = version.time;
+    session->head.bytes = version.bytes;
+    session->head.files = version.files;
+    if (commit->meta_strings_valid) {
+        meta_strings_free(&session->meta);
+        session->meta = strings;
+    }
+    return HF_OK;
+}
+
+static int commit_to(struct memory_store *handle, uint64_t host, const struct commit *commit,
+                     const struct closure *closure, uint64_t *ret_version, struct hf_error *err)
+{
+    struct memory_world *world = handle->world;
+    struct memory_session *session = memory_session_of(world, commit->sid);
+    struct store_event event = {.kind = EVENT_HEAD_MOVED, .sid = commit->sid};
+    int rc = memory_host_check(world, host, err);
+
+    if (rc == HF_OK && !session)
+        rc = hf_fail(err, HF_NOENT, "there is no session %llu", (unsigned long long)commit->sid);
+    if (rc == HF_OK && commit->sid != SHARED_SID)
+        rc = memory_lease_check(handle, session, host, commit->token, err);
+    if (rc == HF_OK && commit->base_version != session->head.version)
+        rc = hf_fail(err, HF_CONFLICT, "session %s is at version %llu, not %llu", session->name,
+                     (unsigned long long)session->head.version,
+                     (unsigned long long)commit->base_version);
+    if (rc == HF_OK)
+        rc = memory_session_advance(handle, session, host, commit->token, commit, closure, err);
+    if (rc != HF_OK)
+        return rc;
+    *ret_version = event.version = session->head.version;
+    memory_tell_others(world, host, &event);
+    return HF_OK;
+}
+
+int memory_commit(struct store *store, uint64_t host, const struct commit *commit,
+                  uint64_t *ret_version, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct closure closure = {0};
+    int rc = closure_build(&store->info.hasher, commit->objects, commit->nobjects, &commit->root,
+                           &closure, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = memory_enter(handle, err);
+    if (rc == HF_OK) {
+        rc = commit_to(handle, host, commit, &closure, ret_version, err);
+        memory_leave(handle);
+    }
+    closure_free(&closure);
+    return rc;
+}
+
+int memory_sync(struct store *store, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    int rc = memory_enter(handle, err);
+
+    if (rc == HF_OK)
+        memory_leave(handle);
+    return rc;
+}
+
+static int visit_version(const struct memory_world *world, const struct memory_session *session,
+                         const struct memory_version *version, history_visit_fn visit, void *arg)
+{
+    const struct memory_host *host = memory_host_of(world, version->host);
+    struct history_entry entry = {
+        .sid = session->head.sid,
+        .version = version->version,
+        .root = version->root,
+        .time = version->time,
+        .host = version->host,
+        .host_name = host ? host->identity.host_name : NULL,
+        .token = version->token,
+        .bytes = version->bytes,
+        .files = version->files,
+    };
+
+    return visit(&entry, arg);
+}
+
+int memory_history(struct store *store, uint64_t sid, uint64_t from, uint64_t limit,
+                   history_visit_fn visit, void *arg, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct memory_session *session;
+    uint64_t shown = 0;
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    session = memory_session_of(handle->world, sid);
+    if (!session)
+        rc = hf_fail(err, HF_NOENT, "there is no session %llu", (unsigned long long)sid);
+    for (size_t i = session ? session->nversions : 0; rc == HF_OK && i-- > 0;) {
+        if (session->versions[i].version > from || (limit > 0 && shown == limit))
+            continue;
+        shown++;
+        rc = visit_version(handle->world, session, &session->versions[i], visit, arg);
+    }
+    memory_leave(handle);
+    return rc;
+}
+
+/* --- rescues ------------------------------------------------------------------------------------------ */
+
+static int add_rescue(struct memory_store *handle, uint64_t host, const struct commit *commit,
+                      const struct closure *closure, char *reason, struct hf_error *err)
+{
+    struct memory_world *world = handle->world;
+    struct memory_rescue rescue = {
+        .root = commit->root,
+        .sid = commit->sid,
+        .host = host,
+        .token = commit->token,
+        .version = commit->base_version,
+        .bytes = commit->meta.bytes,
+        .files = commit->meta.files,
+        .time = clock_realtime(handle->clock),
+        .reason = reason,
+    };
+    int rc =
+        memory_reserve(&world->rescues, &world->rescues_cap, world->nrescues, sizeof rescue, err);
+
+    if (rc == HF_OK)
+        rc = memory_objects_add(world, closure, commit->objects, commit->nobjects, err);
+    if (rc == HF_OK)
+        rc = memory_audit_add(handle, AUDIT_RESCUE, commit->sid, host, commit->token, reason, err);
+    if (rc == HF_OK)
+        world->rescues[world->nrescues++] = rescue;
+    return rc;
+}
+
+static int rescue_to(struct memory_store *handle, uint64_t host, const struct commit *commit,
+                     const struct closure *closure, const char *reason, uint64_t *ret_rescue_id,
+                     struct hf_error *err)
+{
+    char *copy;
+    int rc;
+
+    if (!memory_session_of(handle->world, commit->sid))
+        return hf_fail(err, HF_NOENT, "there is no session %llu", (unsigned long long)commit->sid);
+    copy = strdup(reason);
+    if (!copy)
+        return hf_fail(err, HF_NOMEM, "out of memory");
+    rc = add_rescue(handle, host, commit, closure, copy, err);
+    if (rc == HF_OK)
+        *ret_rescue_id = handle->world->nrescues;
+    else
+        free(copy);
+    return rc;
+}
+
+int memory_rescue(struct store *store, uint64_t host, const struct commit *commit,
+                  const char *reason, uint64_t *ret_rescue_id, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct closure closure = {0};
+    int rc = closure_build(&store->info.hasher, commit->objects, commit->nobjects, &commit->root,
+                           &closure, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = memory_enter(handle, err);
+    if (rc == HF_OK) {
+        rc = rescue_to(handle, host, commit, &closure, reason, ret_rescue_id, err);
+        memory_leave(handle);
+    }
+    closure_free(&closure);
+    return rc;
+}

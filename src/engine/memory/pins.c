@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fnmatch.h>
+#include <stdlib.h>
+
+#include "engine/memory/world.h"
+#include "store/rangelock.h"
+
+/* --- locks ------------------------------------------------------------------------------------------ */
+
+/* Keeps the locks for which `keep` holds. Returns how many went. */
+static size_t sweep_locks(struct memory_world *world,
+                          bool (*keep)(const struct memory_world *, const struct store_lock *,
+                                       const void *),
+                          const void *arg)
+{
+    size_t kept = 0, before = world->nlocks;
+
+    for (size_t i = 0; i < before; i++)
+        if (keep(world, &world->locks[i], arg))
+            world->locks[kept++] = world->locks[i];
+    world->nlocks = kept;
+    return before - kept;
+}
+
+static bool of_living(const struct memory_world *world, const struct store_lock *lock,
+                      const void *arg)
+{
+    (void)arg;
+    return memory_host_alive(world, lock->host);
+}
+
+static bool of_another(const struct memory_world *world, const struct store_lock *lock,
+                       const void *request)
+{
+    (void)world;
+    return !rangelock_same_owner(lock, request);
+}
+
+size_t memory_locks_purge(struct memory_world *world)
+{
+    return sweep_locks(world, of_living, NULL);
+}
+
+/* Puts what the owner holds from now on in the place of what it held. */
+static int replace_locks(struct memory_store *handle, const struct store_lock *request,
+                         const struct store_lock *held, size_t n, struct hf_error *err)
+{
+    struct memory_world *world = handle->world;
+    struct store_event event = {.kind = EVENT_LOCKS_CHANGED, .sid = SHARED_SID};
+
+    for (size_t i = 0; i < n; i++) {
+        int rc = memory_reserve(&world->locks, &world->locks_cap, world->nlocks + i,
+                                sizeof(*world->locks), err);
+        if (rc != HF_OK)
+            return rc;
+    }
+    if (sweep_locks(world, of_another, request) > 0)
+        memory_tell_others(world, request->host, &event);
+    for (size_t i = 0; i < n; i++)
+        world->locks[world->nlocks++] = held[i];
+    return HF_OK;
+}
+
+static int set_lock(struct memory_store *handle, const struct store_lock *request,
+                    struct store_lock *ret_conflict, struct hf_error *err)
+{
+    struct memory_world *world = handle->world;
+    const struct store_lock *conflict;
+    struct store_lock *held;
+    size_t n;
+    int rc;
+
+    memory_locks_purge(world);
+    conflict = rangelock_conflict(world->locks, world->nlocks, request);
+    if (conflict) {
+        if (ret_conflict)
+            *ret_conflict = *conflict;
+        return hf_fail(err, HF_AGAIN, "process %u has a lock there", conflict->pid);
+    }
+    rc = rangelock_apply(world->locks, world->nlocks, request, &held, &n);
+    if (rc != HF_OK)
+        return hf_fail(err, rc, "out of memory");
+    rc = replace_locks(handle, request, held, n, err);
+    free(held);
+    return rc;
+}
+
+int memory_lock_set(struct store *store, uint64_t host, const struct store_lock *lock,
+                    struct store_lock *ret_conflict, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct store_lock request = *lock;
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    request.host = host;
+    if (!memory_host_alive(handle->world, host))
+        rc = hf_fail(err, HF_FENCED, "host session %llu is not alive", (unsigned long long)host);
+    else
+        rc = set_lock(handle, &request, ret_conflict, err);
+    memory_leave(handle);
+    return rc;
+}
+
+int memory_lock_test(struct store *store, uint64_t host, const struct store_lock *lock,
+                     struct store_lock *ret_conflict, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct store_lock request = *lock;
+    const struct store_lock *conflict;
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    request.host = host;
+    memory_locks_purge(handle->world);
+    conflict = rangelock_conflict(handle->world->locks, handle->world->nlocks, &request);
+    if (conflict)
+        *ret_conflict = *conflict;
+    else
+        rc = hf_fail(err, HF_NOENT, "no lock is in the way");
+    memory_leave(handle);
+    return rc;
+}
+
+/* --- snapshots -------------------------------------------------------------------------------------- */
+
+/* No glob takes everything that has a root, the shared tree too. */
+static bool wanted(const struct memory_session *session, const char *const *globs, size_t n)
+{
+    if (session->state != SESSION_LIVE || session->head.version == 0)
+        return false;
+    if (n == 0)
+        return true;
+    for (size_t i = 0; session->head.sid != SHARED_SID && i < n; i++)
+        if (fnmatch(globs[i], session->name, 0) == 0)
+            return true;
+    return false;
+}
+
+static void take_pins(const struct memory_world *world, const char *const *globs, size_t n,
+                      struct memory_snapshot *snapshot)
+{
+    for (size_t sid = 0; sid < world->nsessions; sid++) {
+        const struct session_head *head = &world->sessions[sid]->head;
+
+        if (!wanted(world->sessions[sid], globs, n))
+            continue;
+        snapshot->pins[snapshot->npins++] = (struct memory_pin){
+            .sid = sid,
+            .version = head->version,
+            .bytes = head->bytes,
+            .files = head->files,
+            .root = head->root,
+        };
+        snapshot->sessions += sid != SHARED_SID;
+    }
+}
+
+/* The place of `name` in the order of names; *ret_there: it is there. */
+static size_t snapshot_place(const struct memory_world *world, const char *name, bool *ret_there)
+{
+    size_t i = 0;
+
+    while (i < world->nsnapshots && strcmp(world->snapshots[i].name, name) < 0)
+        i++;
+    *ret_there = i < world->nsnapshots && strcmp(world->snapshots[i].name, name) == 0;
+    return i;
+}
+
+static int add_snapshot(struct memory_store *handle, const char *name, const char *const *globs,
+                        size_t n, struct hf_error *err)
+{
+    struct memory_world *world = handle->world;
+    struct memory_snapshot snapshot = {.time = clock_realtime(handle->clock)};
+    bool there;
+    size_t place = snapshot_place(world, name, &there);
+    int rc = memory_reserve(&world->snapshots, &world->snapshots_cap, world->nsnapshots,
+                            sizeof snapshot, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (there)
+        return hf_fail(err, HF_EXIST, "there is a snapshot %s already", name);
+    snapshot.name = strdup(name);
+    snapshot.pins = calloc(world->nsessions, sizeof *snapshot.pins);
+    if (!snapshot.name || !snapshot.pins) {
+        rc = hf_fail(err, HF_NOMEM, "out of memory");
+    } else {
+        take_pins(world, globs, n, &snapshot);
+        if (n > 0 && snapshot.npins == 0)
+            rc = hf_fail(err, HF_NOENT, "no session matches");
+    }
+    if (rc != HF_OK) {
+        free(snapshot.name);
+        free(snapshot.pins);
+        return rc;
+    }
+    memmove(&world->snapshots[place + 1], &world->snapshots[place],
+            (world->nsnapshots - place) * sizeof snapshot);
+    world->snapshots[place] = snapshot;
+    world->nsnapshots++;
+    return HF_OK;
+}
+
+int memory_snapshot_create(struct store *store, const char *name, const char *const *globs,
+                           size_t n, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = add_snapshot(handle, name, globs, n, err);
+    memory_leave(handle);
+    return rc;
+}
+
+int memory_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
+                         struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    for (size_t i = 0; rc == HF_OK && i < handle->world->nsnapshots; i++) {
+        const struct memory_snapshot *snapshot = &handle->world->snapshots[i];
+        struct snapshot_info info = {snapshot->name, snapshot->time, snapshot->sessions};
+
+        rc = visit(&info, arg);
+    }
+    memory_leave(handle);
+    return rc;
+}
+
+int memory_snapshot_delete(struct store *store, const char *name, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct memory_world *world = handle->world;
+    bool there;
+    size_t place;
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    place = snapshot_place(world, name, &there);
+    if (there) {
+        free(world->snapshots[place].name);
+        free(world->snapshots[place].pins);
+        world->nsnapshots--;
+        memmove(&world->snapshots[place], &world->snapshots[place + 1],
+                (world->nsnapshots - place) * sizeof(*world->snapshots));
+    } else {
+        rc = hf_fail(err, HF_NOENT, "there is no snapshot %s", name);
+    }
+    memory_leave(handle);
+    return rc;
+}
+
+/* --- roots ------------------------------------------------------------------------------------------ */
+
+static struct root_info root_of(const struct memory_session *session, enum root_kind kind)
+{
+    return (struct root_info){
+        .kind = kind,
+        .sid = session->head.sid,
+        .session_name = session->name,
+        .trashed = session->state == SESSION_TRASHED,
+        .version = session->head.version,
+        .root = session->head.root,
+        .time = session->head.time,
+        .bytes = session->head.bytes,
+        .files = session->head.files,
+    };
+}
+
+static int visit_session_roots(const struct memory_session *session, root_visit_fn visit, void *arg)
+{
+    struct root_info root = root_of(session, ROOT_HEAD);
+    int rc = session->head.version > 0 ? visit(&root, arg) : HF_OK;
+
+    for (size_t i = 0; rc == HF_OK && i < session->nversions; i++) {
+        const struct memory_version *version = &session->versions[i];
+
+        root.kind = ROOT_HISTORY;
+        root.version = version->version;
+        root.root = version->root;
+        root.time = version->time;
+        root.bytes = version->bytes;
+        root.files = version->files;
+        rc = visit(&root, arg);
+    }
+    return rc;
+}
+
+static int visit_snapshot_roots(const struct memory_world *world,
+                                const struct memory_snapshot *snapshot, root_visit_fn visit,
+                                void *arg)
+{
+    int rc = HF_OK;
+
+    for (size_t i = 0; rc == HF_OK && i < snapshot->npins; i++) {
+        const struct memory_pin *pin = &snapshot->pins[i];
+        struct root_info root = root_of(world->sessions[pin->sid], ROOT_SNAPSHOT);
+
+        root.version = pin->version;
+        root.root = pin->root;
+        root.time = snapshot->time;
+        root.bytes = pin->bytes;
+        root.files = pin->files;
+        root.label = snapshot->name;
+        rc = visit(&root, arg);
+    }
+    return rc;
+}
+
+static int visit_rescue_root(const struct memory_world *world, size_t i, root_visit_fn visit,
+                             void *arg)
+{
+    const struct memory_rescue *rescue = &world->rescues[i];
+    struct root_info root = root_of(world->sessions[rescue->sid], ROOT_RESCUE);
+
+    root.version = rescue->version;
+    root.root = rescue->root;
+    root.time = rescue->time;
+    root.bytes = rescue->bytes;
+    root.files = rescue->files;
+    root.label = rescue->reason;
+    root.rescue = i + 1;
+    return visit(&root, arg);
+}
+
+int memory_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct memory_world *world = handle->world;
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    for (size_t sid = 0; rc == HF_OK && sid < world->nsessions; sid++)
+        rc = visit_session_roots(world->sessions[sid], visit, arg);
+    for (size_t i = 0; rc == HF_OK && i < world->nsnapshots; i++)
+        rc = visit_snapshot_roots(world, &world->snapshots[i], visit, arg);
+    for (size_t i = 0; rc == HF_OK && i < world->nrescues; i++)
+        rc = visit_rescue_root(world, i, visit, arg);
+    memory_leave(handle);
+    return rc;
+}

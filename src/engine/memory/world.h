@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * What the handles of one memory store share. Private to the memory engine.
+ *
+ *     handle --.                      .-- objects   by id
+ *     handle ---+--> memory_world ---+--- sessions  by number (0: the shared tree), the live by name
+ *     handle --'     (one mutex)      '-- hosts, audit, snapshots, rescues, locks: plain arrays
+ *
+ * Every call takes the world's mutex for its whole length, so calls happen one after another; only a
+ * wait for a lease lets go of it. Events are queued at the handles under the mutex, and delivered by
+ * each handle's own thread without it.
+ */
+#ifndef ENGINE_MEMORY_WORLD_H
+#define ENGINE_MEMORY_WORLD_H
+
+#include <pthread.h>
+
+#include "base/htable.h"
+#include "engine/memory/memory.h"
+#include "store/closure.h"
+#include "store/lease.h"
+#include "store/meta.h"
+
+struct memory_store;
+
+struct memory_object {
+    struct hnode hnode;
+    struct object_id id;
+    enum object_kind kind;
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct memory_version {
+    uint64_t version;
+    struct object_id root;
+    int64_t time;
+    uint64_t host, token, bytes, files;
+};
+
+struct memory_session {
+    struct hnode by_name; /* in world->names while it is live, but not the shared tree */
+    char *name;
+    enum session_state state;
+    int64_t created;
+    struct session_head head;
+    struct meta_strings meta;
+    struct lease_row lease; /* never thrown away: the token only grows */
+    char *pinned_by;        /* the last answer to a recall under this token, or NULL */
+    struct memory_version *versions;
+    size_t nversions, versions_cap;
+};
+
+/* Host session number n is hosts[n - 1], for ever. */
+struct memory_host {
+    struct host_identity identity; /* its strings are owned */
+    bool alive;
+    int64_t registered;
+    struct memory_store *handle; /* NULL once it is closed */
+};
+
+struct memory_audit {
+    int64_t time;
+    enum audit_event event;
+    uint64_t sid, host, token;
+    char *detail;
+};
+
+struct memory_rescue {
+    struct object_id root;
+    uint64_t sid, host, token, version, bytes, files;
+    int64_t time;
+    char *reason;
+};
+
+struct memory_pin {
+    uint64_t sid, version, bytes, files;
+    struct object_id root;
+};
+
+struct memory_snapshot {
+    char *name;
+    int64_t time;
+    struct memory_pin *pins;
+    size_t npins;
+    uint64_t sessions;
+};
+
+struct memory_world {
+    /* The registry's, under its own lock (engine.c), which comes before `mutex`. */
+    struct memory_world *next;
+    char *name;
+    unsigned handles;
+
+    /* Never change. */
+    uint8_t uuid[UUID_SIZE];
+    struct chunker_params chunker;
+    struct object_hasher hasher;
+    enum durability close_durability;
+
+    pthread_mutex_t mutex;  /* guards everything below, and the handles' queues */
+    pthread_cond_t changed; /* a lease's row, or whether a host is alive */
+    struct htable objects;
+    uint64_t content_bytes;
+    struct memory_session **sessions; /* by number */
+    size_t nsessions, sessions_cap;
+    struct htable names;
+    struct memory_host *hosts;
+    size_t nhosts, hosts_cap;
+    struct memory_audit *audit;
+    size_t naudit, audit_cap;
+    struct memory_rescue *rescues;
+    size_t nrescues, rescues_cap;
+    struct memory_snapshot *snapshots; /* in byte order of name */
+    size_t nsnapshots, snapshots_cap;
+    struct store_lock *locks;
+    size_t nlocks, locks_cap;
+};
+
+/* A handle. */
+struct memory_store {
+    struct store base;
+    struct memory_world *world;
+    const struct clock *clock;
+
+    /* Under world->mutex. */
+    bool killed;
+    uint64_t host; /* registered through this handle, or 0 */
+    struct store_listener listener;
+    bool has_thread, stop;
+    pthread_t thread;
+    pthread_cond_t wake;
+    struct store_event *queue; /* in order; taken whole by the thread */
+    size_t nqueue, queue_cap;
+};
+
+struct memory_store *memory_store_of(struct store *store);
+/** Locks the world for a call: 0, or (unlocked) HF_IO when the host was killed. */
+int memory_enter(struct memory_store *handle, struct hf_error *err);
+void memory_leave(struct memory_store *handle);
+
+/** Makes room for one more item of `size` bytes in an array of `count`. Returns 0 or HF_NOMEM. */
+int memory_reserve(void *items, size_t *cap, size_t count, size_t size, struct hf_error *err);
+
+/* --- objects.c --- */
+int memory_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err);
+int memory_get(struct store *store, const struct object_id *ids, size_t n, struct buf *ret_contents,
+               struct hf_error *err);
+int memory_missing(struct store *store, const struct object_id *ids, size_t n, bool *ret_missing,
+                   struct hf_error *err);
+/** All or nothing, under the mutex: checks that `closure` is there, then adds the objects. */
+int memory_objects_add(struct memory_world *world, const struct closure *closure,
+                       const struct object *objects, size_t n, struct hf_error *err);
+struct memory_object *memory_object_find(struct memory_world *world, const struct object_id *id);
+int memory_objects_check(struct memory_world *world, check_report_fn report, void *arg);
+
+/* --- sessions.c --- */
+int memory_session_list(struct store *store, const struct session_filter *filter,
+                        session_visit_fn visit, void *arg, struct hf_error *err);
+int memory_session_find(struct store *store, const char *name, struct session_head *ret_head,
+                        struct hf_error *err);
+int memory_session_head(struct store *store, uint64_t sid, struct session_head *ret_head,
+                        struct hf_error *err);
+int memory_session_create(struct store *store, uint64_t host, const char *name,
+                          const struct commit *first, struct lease *ret_lease,
+                          struct hf_error *err);
+int memory_session_rename(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                          const char *name, enum session_rename_mode mode, uint64_t other_token,
+                          struct hf_error *err);
+int memory_session_delete(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                          struct hf_error *err);
+int memory_session_undelete(struct store *store, uint64_t sid, const char *name,
+                            struct hf_error *err);
+/** The session with this number, live or in the trash, or NULL. */
+struct memory_session *memory_session_of(struct memory_world *world, uint64_t sid);
+/** The same, if it is live; HF_NOENT. */
+int memory_session_live(struct memory_world *world, uint64_t sid,
+                        struct memory_session **ret_session, struct hf_error *err);
+/** Adds session 0 to a new world. */
+int memory_session_add_shared(struct memory_world *world, int64_t now, struct hf_error *err);
+void memory_session_free(struct memory_session *session);
+
+/* --- commits.c --- */
+int memory_commit(struct store *store, uint64_t host, const struct commit *commit,
+                  uint64_t *ret_version, struct hf_error *err);
+int memory_sync(struct store *store, struct hf_error *err);
+int memory_history(struct store *store, uint64_t sid, uint64_t from, uint64_t limit,
+                   history_visit_fn visit, void *arg, struct hf_error *err);
+int memory_rescue(struct store *store, uint64_t host, const struct commit *commit,
+                  const char *reason, uint64_t *ret_rescue_id, struct hf_error *err);
+/** Moves a session's head one version on, in memory that is there already: adds the commit's objects,
+ *  takes its meta strings. All or nothing. */
+int memory_session_advance(struct memory_store *handle, struct memory_session *session,
+                           uint64_t host, uint64_t token, const struct commit *commit,
+                           const struct closure *closure, struct hf_error *err);
+
+/* --- leases.c --- */
+int memory_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                         struct lease *ret_lease, struct hf_error *err);
+int memory_lease_release(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                         struct hf_error *err);
+int memory_lease_refuse(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                        const char *pinned_by, struct hf_error *err);
+int memory_lease_break(struct store *store, uint64_t sid, uint64_t token, const char *reason,
+                       struct hf_error *err);
+int memory_lease_list(struct store *store, lease_visit_fn visit, void *arg, struct hf_error *err);
+int memory_audit(struct store *store, uint64_t sid, uint64_t from, audit_visit_fn visit, void *arg,
+                 struct hf_error *err);
+/** Runs one request against the session's row: writes the row, the audit entry, the events. `text` is what
+ *  a refusal or a break says, else NULL. */
+int memory_lease_apply(struct memory_store *handle, struct memory_session *session,
+                       const struct lease_request *request, const char *text,
+                       struct lease_step *ret_step, struct hf_error *err);
+/** lease_check_commit(), with an audit entry when it refuses. */
+int memory_lease_check(struct memory_store *handle, struct memory_session *session, uint64_t host,
+                       uint64_t token, struct hf_error *err);
+/** Adds an entry to the audit trail. `detail` may be NULL. */
+int memory_audit_add(struct memory_store *handle, enum audit_event event, uint64_t sid,
+                     uint64_t host, uint64_t token, const char *detail, struct hf_error *err);
+
+/* --- hosts.c --- */
+int memory_host_register(struct store *store, const struct host_identity *identity,
+                         const struct store_listener *listener, uint64_t *ret_host,
+                         struct hf_error *err);
+int memory_host_heartbeat(struct store *store, uint64_t host, struct hf_error *err);
+int memory_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err);
+const struct memory_host *memory_host_of(const struct memory_world *world, uint64_t host);
+bool memory_host_alive(const struct memory_world *world, uint64_t host);
+/** 0, or HF_FENCED when `host` is not 0 and not a living host session. */
+int memory_host_check(const struct memory_world *world, uint64_t host, struct hf_error *err);
+/** Dissolves the handle's host session: frees its leases and locks, tells the others. */
+void memory_host_dissolve(struct memory_store *handle);
+/** Ends the handle's thread. Takes the mutex itself. */
+void memory_host_stop(struct memory_store *handle);
+/** Queues an event for one host, or for all living hosts but one. An event that cannot be kept for want of
+ *  memory is lost: the engine has no better place to say so. */
+void memory_tell(struct memory_world *world, uint64_t host, const struct store_event *event);
+void memory_tell_others(struct memory_world *world, uint64_t but, const struct store_event *event);
+
+/* --- pins.c: locks, snapshots, roots --- */
+int memory_lock_set(struct store *store, uint64_t host, const struct store_lock *lock,
+                    struct store_lock *ret_conflict, struct hf_error *err);
+int memory_lock_test(struct store *store, uint64_t host, const struct store_lock *lock,
+                     struct store_lock *ret_conflict, struct hf_error *err);
+/** Drops the locks of hosts that are not alive. Returns how many. */
+size_t memory_locks_purge(struct memory_world *world);
+int memory_snapshot_create(struct store *store, const char *name, const char *const *globs,
+                           size_t n, struct hf_error *err);
+int memory_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
+                         struct hf_error *err);
+int memory_snapshot_delete(struct store *store, const char *name, struct hf_error *err);
+int memory_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err);
+
+#endif
