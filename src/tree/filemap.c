@@ -68,6 +68,7 @@ void filemap_free(struct filemap *map)
         return;
     extent_tree_clear(&map->tree);
     overlay_clear(&map->overlay);
+    formers_clear(&map->formers);
     free(map);
 }
 
@@ -264,6 +265,7 @@ static int shorten(struct filemap *map, uint64_t size, struct hf_error *err)
 
     if (size >= map->tree.len)
         return HF_OK;
+    formers_take(&map->formers, &map->tree, size);
     if (size == 0) {
         extent_tree_clear(&map->tree);
         return HF_OK;

@@ -116,7 +116,7 @@ static int cut(struct fold *fold, size_t *ret_len)
 
 /* --- chunks ------------------------------------------------------------------------------------- */
 
-/** The old chunk that most of [start, end) lies in. */
+/** The old chunk that most of [start, end) lies in, or lay in before the file was cut off. */
 static int find_base(struct fold *fold, uint64_t start, uint64_t end, struct object_id *ret_base,
                      bool *ret_found)
 {
@@ -125,7 +125,7 @@ static int find_base(struct fold *fold, uint64_t start, uint64_t end, struct obj
     uint64_t best = 0;
     int rc = HF_OK;
 
-    *ret_found = false;
+    *ret_found = formers_find(&fold->map->formers, start, end, ret_base);
     if (start >= tree->len)
         return HF_OK;
     rc = extent_tree_seek(tree, start, &cursor, fold->err);
@@ -173,6 +173,7 @@ static int emit(struct fold *fold, size_t len)
                            has_base ? &base : NULL, &extent.id, fold->err);
     if (rc != HF_OK)
         return rc;
+    formers_met(&fold->map->formers, &extent.id, fold->pos);
     fold->extents[fold->count++] = extent;
     fold->head += len;
     fold->pos += len;
@@ -320,6 +321,7 @@ int filemap_save(struct filemap *map, struct blob_sink *sink, struct content *re
     }
     if (rc != HF_OK)
         return rc;
+    formers_clear(&map->formers);
     map->dirty = false;
     *ret_content = content;
     return HF_OK;

@@ -5,6 +5,7 @@
 
 #include "tree/extent_tree.h"
 #include "tree/filemap.h"
+#include "tree/former.h"
 #include "tree/overlay.h"
 
 /**
@@ -17,8 +18,9 @@ struct filemap {
     uint64_t size;
     struct extent_tree tree;
     struct overlay overlay;
-    bool dirty;  /**< changed since it was saved */
-    bool folded; /**< not changed since it was folded */
+    struct formers formers; /**< until it is saved */
+    bool dirty;             /**< changed since it was saved */
+    bool folded;            /**< not changed since it was folded */
 };
 
 /** The chunk under a cursor, whose length must be that of its extent. The caller owns a reference. */

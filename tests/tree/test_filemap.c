@@ -191,6 +191,42 @@ static void edited_chunk_names_the_one_it_replaces(void **state)
     free(objects);
 }
 
+static void rewritten_file_names_the_chunks_it_had(void **state)
+{
+    struct world *world = *state;
+    uint8_t *data = malloc(MIB);
+    struct object *objects;
+    struct content content;
+    size_t with_base = 0;
+
+    fill(data, 0, MIB, 1);
+    assert_int_equal(filemap_write(world->map, 0, data, MIB, NULL), HF_OK);
+    reopen(world);
+    world->objects->put_count = 0;
+    assert_int_equal(filemap_truncate(world->map, 0, NULL), HF_OK);
+    /* 20 KiB more at the front, and an edit in the middle. */
+    fill(data + MIB / 2, 0, 100, 3);
+    write_at(world, 0, 20 * KIB, 2);
+    assert_int_equal(filemap_write(world->map, 20 * KIB, data, MIB, NULL), HF_OK);
+    assert_int_equal(filemap_save(world->map, &world->sink, &content, NULL), HF_OK);
+    objects = blob_sink_objects(&world->sink);
+    for (size_t i = 0; i < world->sink.count; i++) {
+        struct blob *old;
+
+        if (!objects[i].has_base)
+            continue;
+        with_base++;
+        assert_int_equal(blob_get(world->cache, &objects[i].base, &old, NULL), HF_OK);
+        blob_unref(world->cache, old);
+    }
+    assert_true(with_base >= 1);
+    free(objects);
+    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    /* The front, the edit, the seam; and the nodes. */
+    assert_true(world->objects->put_count < 20);
+    free(data);
+}
+
 static void read_of_many_chunks_asks_the_store_once(void **state)
 {
     struct world *world = *state;
@@ -340,6 +376,7 @@ int main(void)
         T(append_to_a_long_file_writes_a_few_objects),
         T(cold_append_reads_the_tail_and_not_the_file),
         T(edited_chunk_names_the_one_it_replaces),
+        T(rewritten_file_names_the_chunks_it_had),
         T(read_of_many_chunks_asks_the_store_once),
         T(sparse_file_of_many_tib_takes_what_its_data_takes),
         T(truncated_bytes_come_back_as_zeros),
