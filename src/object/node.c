@@ -119,8 +119,7 @@ static void append_u64(struct buf *bytes, uint64_t value)
     buf_append(bytes, le, sizeof le);
 }
 
-/* Only asserted. */
-__attribute__((unused)) static struct slice last_name(const struct node_writer *writer)
+static struct slice last_name(const struct node_writer *writer)
 {
     return writer->count == 0 ? (struct slice){0}
                               : slice_of(writer->bytes.data + writer->last_at + 1,
