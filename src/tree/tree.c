@@ -1,2 +1,240 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/tree.h"
+
+#include <stdlib.h>
+
+#include "tree/commit.h"
+#include "tree/lease.h"
+#include "tree/table.h"
+
+#define DEFAULT_MEMORY (256U << 20)
+#define DEFAULT_COMMIT_DELAY_MS 100
+#define FIRST_VIEW_SID (1U << 23)
+
+static struct tree *tree_new(struct store *store, const struct tree_options *options)
+{
+    struct tree *tree = calloc(1, sizeof *tree);
+
+    if (!tree)
+        return NULL;
+    tree->store = store;
+    tree->options = *options;
+    if (tree->options.memory_limit == 0)
+        tree->options.memory_limit = DEFAULT_MEMORY;
+    if (tree->options.commit_delay_ms == 0)
+        tree->options.commit_delay_ms = DEFAULT_COMMIT_DELAY_MS;
+    tree->clock = options->clock ? options->clock : &clock_system;
+    tree->next_view = FIRST_VIEW_SID;
+    pthread_mutex_init(&tree->top_lock, NULL);
+    pthread_mutex_init(&tree->lock, NULL);
+    tree->cache = blob_cache_new(store, tree->options.memory_limit / 4);
+    tree->locks = lock_table_new();
+    tree->claims = claims_new(options->claim_patterns);
+    return tree;
+}
+
+/* --- events ------------------------------------------------------------------------------------ */
+
+/**
+ * The store may call its listener until it is closed, which is after the tree is gone. What it calls is
+ * this, which outlives the tree and stays reachable.
+ */
+struct relay {
+    struct store_listener listener;
+    pthread_mutex_t lock;
+    struct tree *tree; /* lock; NULL when it is gone */
+    struct relay *next;
+};
+
+static pthread_mutex_t relays_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct relay *relays; /* relays_lock: all that were ever made */
+
+static void relay_event(const struct store_event *event, void *arg)
+{
+    struct relay *relay = arg;
+
+    pthread_mutex_lock(&relay->lock);
+    if (relay->tree)
+        worker_event(event, relay->tree);
+    pthread_mutex_unlock(&relay->lock);
+}
+
+static int relay_new(struct tree *tree, struct hf_error *err)
+{
+    struct relay *relay = calloc(1, sizeof *relay);
+
+    if (!relay)
+        return hf_fail(err, HF_NOMEM, "out of memory");
+    pthread_mutex_init(&relay->lock, NULL);
+    relay->tree = tree;
+    relay->listener = (struct store_listener){.event = relay_event, .arg = relay};
+    pthread_mutex_lock(&relays_lock);
+    relay->next = relays;
+    relays = relay;
+    pthread_mutex_unlock(&relays_lock);
+    tree->relay = relay;
+    return HF_OK;
+}
+
+static void relay_cut(struct tree *tree)
+{
+    if (!tree->relay)
+        return;
+    pthread_mutex_lock(&tree->relay->lock);
+    tree->relay->tree = NULL;
+    pthread_mutex_unlock(&tree->relay->lock);
+}
+
+/* --- the tree ---------------------------------------------------------------------------------- */
+
+static void free_session_node(struct hnode *node, void *arg)
+{
+    (void)arg;
+    session_free(HTABLE_ENTRY(node, struct session, node));
+}
+
+static void tree_free(struct tree *tree)
+{
+    struct negative *next;
+
+    htable_each(&tree->sessions, free_session_node, NULL);
+    htable_free(&tree->sessions);
+    for (struct negative *n = tree->negatives; n; n = next) {
+        next = n->next;
+        free(n);
+    }
+    lock_table_free(tree->locks);
+    claims_free(tree->claims);
+    blob_cache_free(tree->cache);
+    pthread_mutex_destroy(&tree->top_lock);
+    pthread_mutex_destroy(&tree->lock);
+    free(tree);
+}
+
+static int load_shared(struct tree *tree, struct hf_error *err)
+{
+    int rc = table_get(tree, SHARED_SID, &tree->shared);
+
+    if (rc != HF_OK)
+        return hf_fail(err, rc, "out of memory");
+    pthread_mutex_lock(&tree->shared->lock);
+    rc = session_reload(tree->shared, err);
+    pthread_mutex_unlock(&tree->shared->lock);
+    return rc;
+}
+
+int tree_open(struct store *store, const struct tree_options *options, struct tree **ret_tree,
+              struct hf_error *err)
+{
+    struct tree *tree = tree_new(store, options);
+    int rc;
+
+    if (!tree)
+        return hf_fail(err, HF_NOMEM, "out of memory");
+    rc = HF_NOMEM;
+    if (!tree->cache || !tree->locks || !tree->claims) {
+        hf_fail(err, rc, "out of memory");
+        goto out;
+    }
+    rc = worker_start(tree);
+    if (rc == HF_OK)
+        rc = timer_start(tree);
+    if (rc != HF_OK) {
+        hf_fail(err, rc, "cannot start a thread");
+        goto out;
+    }
+    rc = relay_new(tree, err);
+    if (rc == HF_OK)
+        rc = store_host_register(store, &options->identity, &tree->relay->listener, &tree->host,
+                                 err);
+    if (rc == HF_OK)
+        rc = load_shared(tree, err);
+out:
+    if (rc == HF_OK) {
+        *ret_tree = tree;
+        return HF_OK;
+    }
+    relay_cut(tree);
+    timer_stop(tree);
+    worker_stop(tree);
+    tree_free(tree);
+    return rc;
+}
+
+struct commit_all {
+    bool sync;
+    int status;
+};
+
+static int commit_one(struct session *session, void *arg)
+{
+    struct commit_all *all = arg;
+    int rc;
+
+    pthread_mutex_lock(&session->lock);
+    rc = session->deleted ? HF_OK : session_commit(session, session->change_seq, all->sync);
+    pthread_mutex_unlock(&session->lock);
+    if (rc != HF_OK && all->status == HF_OK)
+        all->status = rc;
+    return HF_OK;
+}
+
+int tree_commit_all(struct tree *tree, bool sync, struct hf_error *err)
+{
+    struct commit_all all = {.sync = sync};
+    int rc = table_each(tree, commit_one, &all);
+
+    if (rc == HF_OK)
+        rc = all.status;
+    if (rc != HF_OK)
+        hf_fail(err, rc, "not everything could be committed: %s", hf_status_text(rc));
+    return rc;
+}
+
+static int release_one(struct session *session, void *arg)
+{
+    (void)arg;
+    lease_give_back(session);
+    return HF_OK;
+}
+
+int tree_close(struct tree *tree, struct hf_error *err)
+{
+    int rc;
+
+    if (!tree)
+        return HF_OK;
+    tree->options.kernel = (struct tree_kernel){0};
+    timer_stop(tree);
+    rc = tree_commit_all(tree, true, err);
+    table_each(tree, release_one, NULL);
+    relay_cut(tree);
+    worker_stop(tree);
+    tree_free(tree);
+    return rc;
+}
+
+struct sum {
+    struct tree_stats *stats;
+};
+
+static int sum_session(struct session *session, void *arg)
+{
+    struct tree_stats *stats = arg;
+
+    pthread_mutex_lock(&session->lock);
+    stats->sessions_loaded += session->loaded && session->sid != SHARED_SID;
+    stats->inodes += session->inodes.count;
+    pthread_mutex_unlock(&session->lock);
+    return HF_OK;
+}
+
+void tree_stats(struct tree *tree, struct tree_stats *ret_stats)
+{
+    struct tree_stats stats = {0};
+
+    table_each(tree, sum_session, &stats);
+    stats.commits = atomic_load(&tree->commits);
+    stats.dirty_bytes = atomic_load(&tree->dirty_bytes);
+    *ret_stats = stats;
+}

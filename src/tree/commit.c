@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/commit.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tree/directory.h"
+#include "tree/meta_index.h"
+#include "tree/table.h"
+
+/** A file is spilled when it holds this much that is not cut into chunks yet. */
+#define SPILL_FILE_BYTES (8U << 20)
+
+/* --- building --------------------------------------------------------------------------------- */
+
+static int save_xattrs(struct session *session, struct inode *inode)
+{
+    int rc = HF_OK;
+
+    if (!inode->xattrs_dirty)
+        return HF_OK;
+    if (inode->xattrs.len == 0)
+        inode->xattr_kind = XATTR_NONE;
+    else if (inode->xattrs.len <= NODE_XATTR_INLINE_MAX)
+        inode->xattr_kind = XATTR_INLINE;
+    else
+        rc = blob_sink_add(&session->sink, OBJECT_CHUNK, buf_slice(&inode->xattrs), NULL,
+                           &inode->xattr_id, NULL);
+    if (rc != HF_OK)
+        return rc;
+    if (inode->xattrs.len > NODE_XATTR_INLINE_MAX)
+        inode->xattr_kind = XATTR_CHUNK;
+    inode->xattrs_dirty = false;
+    return HF_OK;
+}
+
+static int save_content(struct session *session, struct inode *inode, struct hf_error *err)
+{
+    struct content content;
+    int rc;
+
+    if (inode->file) {
+        rc = filemap_save(inode->file, &session->sink, &content, err);
+        if (rc != HF_OK)
+            return rc;
+        inode->size = filemap_size(inode->file);
+        inode->allocated = filemap_allocated(inode->file);
+    } else if (inode->dir) {
+        rc = dirmap_save(inode->dir, &session->sink, inode == session->top, &content, err);
+        if (rc != HF_OK)
+            return rc;
+    } else {
+        return HF_OK;
+    }
+    return inode_set_content(inode, &content);
+}
+
+/** Puts the inode's record to where it is found again. */
+static int save_record(struct session *session, struct inode *inode, struct hf_error *err)
+{
+    struct inode_record record;
+    BUF_AUTO bytes = {0};
+    struct dir_entry entry;
+    struct dirmap *map;
+    int rc;
+
+    inode_record(inode, &record);
+    if (inode->linked)
+        return links_put(session, &record);
+    assert(inode->parent && inode->parent->dirty);
+    rc = inode_dir(session, inode->parent, &map);
+    if (rc == HF_OK)
+        rc = inode_record_encode(&record, &bytes);
+    if (rc != HF_OK)
+        return rc;
+    entry = (struct dir_entry){.name = slice_of(inode->name, strlen(inode->name)),
+                               .record = buf_slice(&bytes),
+                               .ino = inode->ino,
+                               .mode = inode->mode};
+    return dirmap_put(map, &entry, err);
+}
+
+static int save_inode(struct session *session, struct inode *inode, struct hf_error *err)
+{
+    int rc = save_xattrs(session, inode);
+
+    if (rc == HF_OK)
+        rc = save_content(session, inode, err);
+    if (rc == HF_OK && inode != session->top)
+        rc = save_record(session, inode, err);
+    return rc;
+}
+
+/** Encodes ROOT; with `in_place` small content of the top and the link table lies in it. */
+static int save_root(struct session *session, struct object_id *ret_root, struct hf_error *err)
+{
+    struct root_node root = {.next_ino = session->next_ino};
+    BUF_AUTO bytes = {0};
+    int rc;
+
+    rc = dirmap_save(session->links, &session->sink, true, &root.links, err);
+    if (rc != HF_OK)
+        return rc;
+    inode_record(session->top, &root.dir);
+    rc = root_node_encode(&root, &bytes);
+    if (rc != HF_OK)
+        return rc;
+    return blob_sink_add(&session->sink, OBJECT_ROOT, buf_slice(&bytes), NULL, ret_root, err);
+}
+
+static unsigned depth_of(const struct inode *inode)
+{
+    unsigned depth = 0;
+
+    if (inode->linked)
+        return UINT32_MAX;
+    for (; inode->parent; inode = inode->parent)
+        depth++;
+    return depth;
+}
+
+static int deeper_first(const void *a, const void *b)
+{
+    const struct inode *x = *(struct inode *const *)a, *y = *(struct inode *const *)b;
+
+    return x->depth < y->depth ? 1 : x->depth > y->depth ? -1 : 0;
+}
+
+/** All dirty inodes, deepest first, each with a reference. */
+static int collect_dirty(struct session *session, struct inode ***ret_list, size_t *ret_n)
+{
+    struct inode **list;
+    size_t n = 0;
+
+    for (struct inode *i = session->dirty; i; i = i->dirty_next)
+        n++;
+    list = malloc((n + 1) * sizeof(struct inode *));
+    if (!list)
+        return HF_NOMEM;
+    n = 0;
+    for (struct inode *i = session->dirty; i; i = i->dirty_next) {
+        i->depth = depth_of(i);
+        list[n++] = inode_ref(i);
+    }
+    qsort(list, n, sizeof(struct inode *), deeper_first);
+    *ret_list = list;
+    *ret_n = n;
+    return HF_OK;
+}
+
+/** Content that no open file uses is in the record now, and need not be held twice. */
+static void settle(struct session *session, struct inode *inode)
+{
+    inode_unmark(session, inode);
+    if (inode->file && inode->handles == 0) {
+        filemap_free(inode->file);
+        inode->file = NULL;
+    }
+    inode_count(session, inode);
+}
+
+/** Freezes everything changed so far into the sink. On failure everything stays dirty. */
+static int build(struct session *session, struct hf_error *err)
+{
+    struct inode **list;
+    struct object_id root;
+    size_t n = 0;
+    int rc;
+
+    if (session->built_seq == session->change_seq)
+        return HF_OK;
+    inode_mark(session, session->top);
+    rc = collect_dirty(session, &list, &n);
+    if (rc != HF_OK)
+        return rc;
+    for (size_t i = 0; i < n && rc == HF_OK; i++)
+        rc = save_inode(session, list[i], err);
+    if (rc == HF_OK)
+        rc = save_root(session, &root, err);
+    if (rc == HF_OK) {
+        session->built = root;
+        session->built_seq = session->change_seq;
+        for (size_t i = 0; i < n; i++)
+            settle(session, list[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        inode_unref(session, list[i]);
+    free(list);
+    return rc;
+}
+
+/* --- handing over ------------------------------------------------------------------------------ */
+
+/** What is built, as a commit. `meta` owns the strings. */
+static int prepare(struct session *session, bool sync, struct commit *ret_commit,
+                   struct meta_strings *meta, struct object **ret_objects)
+{
+    struct object *objects = blob_sink_objects(&session->sink);
+
+    if (!objects && session->sink.count > 0)
+        return HF_NOMEM;
+    *ret_commit = (struct commit){
+        .sid = session->sid,
+        .token = session->token,
+        .base_version = session->version,
+        .root = session->built,
+        .objects = objects,
+        .nobjects = session->sink.count,
+        .durability = sync ? DURABILITY_SYNC : store_info(session->tree->store)->close_durability,
+        .meta = {.bytes = session->bytes, .files = session->files},
+    };
+    if (session->meta_stale)
+        meta_index_read(session, meta, ret_commit);
+    *ret_objects = objects;
+    return HF_OK;
+}
+
+static void commit_succeeded(struct session *session, const struct commit *commit, uint64_t version,
+                             uint64_t seq)
+{
+    blob_sink_drop(&session->sink, commit->nobjects);
+    session->version = version;
+    session->root = commit->root;
+    session->committed_seq = seq;
+    if (commit->durability == DURABILITY_SYNC)
+        session->synced_seq = seq;
+    if (commit->meta_strings_valid)
+        session->meta_stale = false;
+    atomic_fetch_add(&session->tree->commits, 1);
+    session_set_phase(session,
+                      session->change_seq > session->committed_seq ? PHASE_DIRTY : PHASE_CLEAN);
+}
+
+/** What becomes of the session when its commit was refused. */
+static void commit_failed(struct session *session, int status)
+{
+    switch (status) {
+    case HF_FENCED:
+        session_lost(session, "fenced");
+        break;
+    case HF_CONFLICT:
+        if (session->sid != SHARED_SID)
+            session_lost(session, "the head was moved under the lease");
+        else
+            session_set_phase(session, PHASE_DIRTY);
+        break;
+    case HF_IO:
+    case HF_FAILED:
+    case HF_MISSING:
+    case HF_CORRUPT:
+        session_set_phase(session, PHASE_FAILED);
+        break;
+    default:
+        session_set_phase(session, PHASE_DIRTY);
+        break;
+    }
+}
+
+/** Commits everything so far. Nobody else uses the sink meanwhile. */
+static int lead(struct session *session, bool sync)
+{
+    struct tree *tree = session->tree;
+    struct object *objects = NULL;
+    struct meta_strings meta = {0};
+    struct commit commit;
+    uint64_t version = 0, seq;
+    int rc;
+
+    rc = build(session, NULL);
+    if (rc == HF_OK)
+        rc = prepare(session, sync, &commit, &meta, &objects);
+    if (rc != HF_OK)
+        goto out;
+    seq = session->built_seq;
+    session_set_phase(session, PHASE_COMMITTING);
+    session->sink_busy = true;
+    pthread_mutex_unlock(&session->lock);
+    rc = store_commit(tree->store, tree->host, &commit, &version, NULL);
+    pthread_mutex_lock(&session->lock);
+    session->sink_busy = false;
+    if (rc == HF_OK)
+        commit_succeeded(session, &commit, version, seq);
+    else
+        commit_failed(session, rc);
+out:
+    session->attempts++;
+    session->attempt_status = rc;
+    pthread_cond_broadcast(&session->cond);
+    free(objects);
+    meta_strings_free(&meta);
+    return rc;
+}
+
+/** Everything is committed, but not known to be on the medium. */
+static int lead_sync(struct session *session)
+{
+    uint64_t seq = session->committed_seq;
+    int rc;
+
+    session->sink_busy = true;
+    pthread_mutex_unlock(&session->lock);
+    rc = store_sync(session->tree->store, NULL);
+    pthread_mutex_lock(&session->lock);
+    session->sink_busy = false;
+    if (rc == HF_OK && seq > session->synced_seq)
+        session->synced_seq = seq;
+    if (rc == HF_IO || rc == HF_FAILED)
+        session_set_phase(session, PHASE_FAILED);
+    pthread_cond_broadcast(&session->cond);
+    return rc;
+}
+
+/** Waits for the commit under way. True: it was to carry `seq`, and failed with *ret_status. */
+static bool follow(struct session *session, uint64_t seq, int *ret_status)
+{
+    uint64_t attempts = session->attempts;
+    bool carried = session->phase == PHASE_COMMITTING && session->built_seq >= seq;
+
+    while (session->sink_busy)
+        pthread_cond_wait(&session->cond, &session->lock);
+    if (!carried || session->attempts == attempts || session->committed_seq >= seq)
+        return false;
+    *ret_status = session->attempt_status;
+    return session->attempt_status != HF_OK;
+}
+
+int session_commit(struct session *session, uint64_t seq, bool sync)
+{
+    uint64_t epoch = session->epoch;
+    int status, rc;
+
+    for (;;) {
+        if (session->epoch != epoch)
+            return HF_FENCED;
+        if (session->committed_seq >= seq && (!sync || session->synced_seq >= seq))
+            return HF_OK;
+        if (session->phase == PHASE_LOST)
+            return HF_FENCED;
+        if (session->phase == PHASE_FAILED)
+            return HF_FAILED;
+        if (session->sink_busy) {
+            if (follow(session, seq, &status))
+                return status;
+            continue;
+        }
+        rc = session->committed_seq >= seq ? lead_sync(session) : lead(session, sync);
+        if (rc != HF_OK)
+            return rc;
+    }
+}
+
+/* --- spilling ---------------------------------------------------------------------------------- */
+
+/** Moves what is queued to the store; nobody else uses the sink meanwhile. */
+static int flush_sink(struct session *session)
+{
+    struct object *objects;
+    size_t n;
+    int rc;
+
+    while (session->sink_busy)
+        pthread_cond_wait(&session->cond, &session->lock);
+    n = session->sink.count;
+    if (n == 0)
+        return HF_OK;
+    objects = blob_sink_objects(&session->sink);
+    if (!objects)
+        return HF_NOMEM;
+    session->sink_busy = true;
+    pthread_mutex_unlock(&session->lock);
+    rc = store_put(session->tree->store, objects, n, NULL);
+    pthread_mutex_lock(&session->lock);
+    session->sink_busy = false;
+    if (rc == HF_OK)
+        blob_sink_drop(&session->sink, n);
+    pthread_cond_broadcast(&session->cond);
+    free(objects);
+    return rc;
+}
+
+int session_spill(struct session *session, struct inode *inode)
+{
+    size_t limit = session->tree->options.memory_limit;
+    size_t dirty = filemap_dirty_bytes(inode->file);
+    int rc;
+
+    if (dirty >= SPILL_FILE_BYTES ||
+        (dirty > 0 && atomic_load(&session->tree->dirty_bytes) > limit / 4)) {
+        rc = filemap_fold(inode->file, &session->sink, NULL);
+        if (rc != HF_OK)
+            return rc;
+        inode_count(session, inode);
+    }
+    if (session->sink.bytes > SPILL_FILE_BYTES)
+        return flush_sink(session);
+    return HF_OK;
+}
+
+/* --- losing and failing ------------------------------------------------------------------------ */
+
+/** Hands uncommitted work to the store as a rescue version. The lock is let go meanwhile. */
+static void rescue(struct session *session, const char *reason)
+{
+    struct tree *tree = session->tree;
+    struct object *objects = NULL;
+    struct meta_strings meta = {0};
+    struct commit commit;
+    uint64_t id;
+
+    if (session->change_seq == session->committed_seq || build(session, NULL) != HF_OK ||
+        prepare(session, true, &commit, &meta, &objects) != HF_OK)
+        return;
+    session->sink_busy = true;
+    pthread_mutex_unlock(&session->lock);
+    store_rescue(tree->store, tree->host, &commit, reason, &id, NULL);
+    pthread_mutex_lock(&session->lock);
+    session->sink_busy = false;
+    free(objects);
+    meta_strings_free(&meta);
+}
+
+/** Takes uncommitted work away and starts over from the head. */
+static int start_over(struct session *session)
+{
+    struct tree *tree = session->tree;
+    uint64_t first = session->sid << 40;
+    int rc;
+
+    session->epoch++;
+    session->token = 0;
+    session->releasing = false;
+    claims_drop_session(tree->claims, session->sid);
+    lock_revoke(tree->locks, first, first | NODE_INO_MAX, HF_IO);
+    session->loaded = false;
+    rc = session_reload(session, NULL);
+    session_set_phase(session, PHASE_CLEAN);
+    worker_invalidate(session);
+    pthread_cond_broadcast(&session->cond);
+    return rc;
+}
+
+void session_lost(struct session *session, const char *reason)
+{
+    while (session->sink_busy)
+        pthread_cond_wait(&session->cond, &session->lock);
+    session_set_phase(session, PHASE_LOST);
+    rescue(session, reason);
+    start_over(session);
+}
+
+int session_recover(struct session *session)
+{
+    uint64_t token = session->token;
+    int rc;
+
+    if (session->writers > 0)
+        return HF_FAILED;
+    while (session->sink_busy)
+        pthread_cond_wait(&session->cond, &session->lock);
+    if (session->phase != PHASE_FAILED)
+        return HF_OK;
+    rescue(session, "a commit failed");
+    if (session->phase != PHASE_FAILED)
+        return HF_OK;
+    rc = start_over(session);
+    session->token = token;
+    return rc;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Building commits from dirty inodes, and handing them to the store, one at a time for each session.
+ *
+ *      dirty inodes, deepest first --> records in the parents' dirmaps --> ROOT --> sink --> store
+ *
+ * Who needs a commit leads it; who comes while one is under way waits, and the first of those leads the
+ * next, which carries everything that gathered meanwhile.
+ */
+#ifndef TREE_COMMIT_H
+#define TREE_COMMIT_H
+
+#include "tree/session.h"
+
+/** Returns once the changes up to `seq` are committed, and, with `sync`, on the store's medium. The
+ *  session is locked; the lock is let go while the store works. */
+int session_commit(struct session *session, uint64_t seq, bool sync);
+/** Keeps memory in bounds: moves unsaved writes of `inode` (locked) to the store ahead of the commit. */
+int session_spill(struct session *session, struct inode *inode);
+/** The lease is gone: keeps uncommitted work as a rescue version and reloads from the head. Locked. */
+void session_lost(struct session *session, const char *reason);
+/** Leaves PHASE_FAILED when no file is open any more. 0: the session can be used again. Locked. */
+int session_recover(struct session *session);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/directory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int directory_name_check(const char *name, struct slice *ret_name)
+{
+    size_t len = strlen(name);
+
+    if (len == 0 || memchr(name, '/', len))
+        return HF_INVAL;
+    if (len > NODE_NAME_MAX)
+        return HF_NAMETOOLONG;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return HF_EXIST;
+    *ret_name = slice_of(name, len);
+    return HF_OK;
+}
+
+static struct inode *live_inode(struct session *session, uint64_t ino)
+{
+    for (struct hnode *n = htable_find(&session->inodes, htable_hash_u64(ino)); n;
+         n = htable_next(n)) {
+        struct inode *inode = HTABLE_ENTRY(n, struct inode, node);
+
+        if (inode->ino == ino && !inode->stale)
+            return inode_ref(inode);
+    }
+    return NULL;
+}
+
+static int load_linked(struct session *session, uint64_t ino, struct inode **ret_inode)
+{
+    struct inode_record record;
+    struct inode *inode;
+    int rc = links_find(session, ino, &record);
+
+    if (rc == HF_NOENT)
+        rc = HF_CORRUPT;
+    if (rc == HF_OK)
+        rc = inode_load(session, &record, &inode);
+    if (rc != HF_OK)
+        return rc;
+    inode->linked = true;
+    *ret_inode = inode;
+    return HF_OK;
+}
+
+static int load_child(struct session *session, struct inode *dir, const struct dir_entry *entry,
+                      struct slice name, struct inode **ret_inode)
+{
+    struct inode_record record;
+    struct inode *inode;
+    int rc;
+
+    if (entry->record.len == 0)
+        return load_linked(session, entry->ino, ret_inode);
+    rc = inode_record_decode(entry->record, &record);
+    if (rc == HF_OK)
+        rc = inode_load(session, &record, &inode);
+    if (rc != HF_OK)
+        return rc;
+    rc = inode_place(session, inode, dir, name);
+    if (rc != HF_OK) {
+        inode_unref(session, inode);
+        return rc;
+    }
+    *ret_inode = inode;
+    return HF_OK;
+}
+
+int directory_child(struct session *session, struct inode *dir, struct slice name,
+                    struct inode **ret_inode)
+{
+    struct dirmap *map;
+    struct dir_entry entry;
+    struct inode *inode;
+    int rc = inode_dir(session, dir, &map);
+
+    if (rc == HF_OK)
+        rc = dirmap_find(map, name, &entry, NULL);
+    if (rc != HF_OK)
+        return rc;
+    inode = live_inode(session, entry.ino);
+    if (!inode)
+        return load_child(session, dir, &entry, name, ret_inode);
+    *ret_inode = inode;
+    return HF_OK;
+}
+
+int directory_probe(struct session *session, struct inode *dir, struct slice name)
+{
+    struct dirmap *map;
+    struct dir_entry entry;
+    int rc = inode_dir(session, dir, &map);
+
+    return rc == HF_OK ? dirmap_find(map, name, &entry, NULL) : rc;
+}
+
+int directory_put(struct session *session, struct inode *dir, struct slice name,
+                  struct inode *inode)
+{
+    struct dir_entry entry = {.name = name, .ino = inode->ino, .mode = inode->mode};
+    struct inode_record record;
+    BUF_AUTO bytes = {0};
+    struct dirmap *map;
+    int rc = inode_dir(session, dir, &map);
+
+    if (rc != HF_OK)
+        return rc;
+    if (inode->linked) {
+        entry.mode &= S_IFMT;
+    } else {
+        inode_placeholder(inode, &record);
+        rc = inode_record_encode(&record, &bytes);
+        if (rc != HF_OK)
+            return rc;
+        entry.record = buf_slice(&bytes);
+    }
+    rc = dirmap_put(map, &entry, NULL);
+    if (rc == HF_OK && !inode->linked)
+        rc = inode_place(session, inode, dir, name);
+    return rc;
+}
+
+int directory_remove(struct session *session, struct inode *dir, struct slice name)
+{
+    struct dirmap *map;
+    int rc = inode_dir(session, dir, &map);
+
+    return rc == HF_OK ? dirmap_remove(map, name, NULL) : rc;
+}
+
+void directory_touch(struct session *session, struct inode *dir, int64_t now)
+{
+    dir->mtime = dir->ctime = now;
+    inode_mark(session, dir);
+}
+
+/* --- the link table --------------------------------------------------------------------------- */
+
+#define LINK_KEY_LEN 16
+
+static struct slice link_key(uint64_t ino, char key[LINK_KEY_LEN + 1])
+{
+    snprintf(key, LINK_KEY_LEN + 1, "%016llx", (unsigned long long)ino);
+    return slice_of(key, LINK_KEY_LEN);
+}
+
+int links_find(struct session *session, uint64_t ino, struct inode_record *ret_record)
+{
+    char key[LINK_KEY_LEN + 1];
+    struct dir_entry entry;
+    int rc = dirmap_find(session->links, link_key(ino, key), &entry, NULL);
+
+    if (rc != HF_OK)
+        return rc;
+    return inode_record_decode(entry.record, ret_record);
+}
+
+int links_put(struct session *session, const struct inode_record *record)
+{
+    char key[LINK_KEY_LEN + 1];
+    BUF_AUTO bytes = {0};
+    struct dir_entry entry = {
+        .name = link_key(record->ino, key), .ino = record->ino, .mode = record->mode};
+    int rc = inode_record_encode(record, &bytes);
+
+    if (rc != HF_OK)
+        return rc;
+    entry.record = buf_slice(&bytes);
+    return dirmap_put(session->links, &entry, NULL);
+}
+
+int links_remove(struct session *session, const struct inode *inode)
+{
+    char key[LINK_KEY_LEN + 1];
+
+    return dirmap_remove(session->links, link_key(inode->ino, key), NULL);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Names in directories: finding, adding and removing live inodes. Guarded by the session's lock. */
+#ifndef TREE_DIRECTORY_H
+#define TREE_DIRECTORY_H
+
+#include "tree/session.h"
+
+/** HF_OK, HF_NAMETOOLONG, HF_INVAL (empty, "/", NUL) or HF_EXIST ("." and ".."). */
+int directory_name_check(const char *name, struct slice *ret_name);
+
+/** The live inode of an entry, with a reference. HF_NOENT. */
+int directory_child(struct session *session, struct inode *dir, struct slice name,
+                    struct inode **ret_inode);
+/** Whether there is an entry: 0, HF_NOENT or an error. */
+int directory_probe(struct session *session, struct inode *dir, struct slice name);
+/** Adds an entry (or replaces what has the name) and gives a not linked inode its place there. */
+int directory_put(struct session *session, struct inode *dir, struct slice name,
+                  struct inode *inode);
+int directory_remove(struct session *session, struct inode *dir, struct slice name);
+/** Sets mtime and ctime of a directory whose entries changed. */
+void directory_touch(struct session *session, struct inode *dir, int64_t now);
+
+/** Reads the record of an inode in the link table. */
+int links_find(struct session *session, uint64_t ino, struct inode_record *ret_record);
+/** Adds or replaces the record of an inode there. */
+int links_put(struct session *session, const struct inode_record *record);
+int links_remove(struct session *session, const struct inode *inode);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/entry.h"
+
+#include "tree/table.h"
+
+void entry_fill(const struct session *session, const struct inode *inode,
+                struct tree_entry *ret_entry)
+{
+    double timeout = table_timeout(session);
+
+    *ret_entry = (struct tree_entry){
+        .inode = session_number(session, inode->ino),
+        .attr_timeout = timeout,
+        .entry_timeout = timeout,
+    };
+    inode_stat(session, inode, &ret_entry->attr);
+}
+
+void entry_grant(struct session *session, struct inode *inode, struct tree_entry *ret_entry)
+{
+    entry_fill(session, inode, ret_entry);
+    inode->lookups++;
+    session->lookups++;
+}
+
+void entry_negative(const struct session *session, struct tree_entry *ret_entry)
+{
+    *ret_entry = (struct tree_entry){.entry_timeout = table_timeout(session)};
+}

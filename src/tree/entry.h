@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Answers about inodes, as the kernel wants them. The session is locked. */
+#ifndef TREE_ENTRY_H
+#define TREE_ENTRY_H
+
+#include "tree/session.h"
+
+/** Attributes and for how long they hold. */
+void entry_fill(const struct session *session, const struct inode *inode,
+                struct tree_entry *ret_entry);
+/** The same, and counts one look-up. */
+void entry_grant(struct session *session, struct inode *inode, struct tree_entry *ret_entry);
+/** "Not there", and for how long that holds. */
+void entry_negative(const struct session *session, struct tree_entry *ret_entry);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/handle.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "tree/listing.h"
+#include "tree/table.h"
+
+int handle_new(struct session *session, struct inode *inode, int flags, pid_t pid,
+               struct tree_handle **ret_handle)
+{
+    struct tree_handle *handle = calloc(1, sizeof *handle);
+
+    if (!handle)
+        return HF_NOMEM;
+    table_pin(session);
+    handle->session = session;
+    handle->inode = inode_ref(inode);
+    handle->flags = flags;
+    handle->pid = pid;
+    handle->writes = (flags & O_ACCMODE) != O_RDONLY;
+    handle->epoch = session->epoch;
+    handle->next = session->open_handles;
+    if (handle->next)
+        handle->next->prev = handle;
+    session->open_handles = handle;
+    session->handles++;
+    session->writers += handle->writes;
+    inode->handles++;
+    *ret_handle = handle;
+    return HF_OK;
+}
+
+void handle_free(struct tree_handle *handle)
+{
+    struct session *session = handle->session;
+
+    pthread_mutex_lock(&session->lock);
+    if (handle->prev)
+        handle->prev->next = handle->next;
+    else
+        session->open_handles = handle->next;
+    if (handle->next)
+        handle->next->prev = handle->prev;
+    session->handles--;
+    session->writers -= handle->writes;
+    handle->inode->handles--;
+    inode_close(session, handle->inode);
+    inode_unref(session, handle->inode);
+    pthread_mutex_unlock(&session->lock);
+    listing_free(handle->listing);
+    free(handle);
+    table_put(session);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** An open file or directory. It pins its session and its inode. */
+#ifndef TREE_HANDLE_H
+#define TREE_HANDLE_H
+
+#include "tree/session.h"
+
+struct listing;
+
+struct tree_handle {
+    struct session *session; /* set once, like the next four */
+    struct inode *inode;
+    int flags;
+    bool writes; /* open for writing */
+    pid_t pid;
+
+    /* session.lock: */
+    struct tree_handle *next, *prev; /* in session.open_handles */
+    uint64_t epoch;                  /* the session's when it was opened */
+    bool wrote; /* something is unsaved that this handle changed */
+    struct listing *listing;         /* of a directory: its names when it was last rewound */
+};
+
+/** Opens `inode` (which gets a reference). The session is locked, and pinned for the handle. */
+int handle_new(struct session *session, struct inode *inode, int flags, pid_t pid,
+               struct tree_handle **ret_handle);
+/** Closes it. The session is not locked. */
+void handle_free(struct tree_handle *handle);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/lease.h"
+
+#include <stdio.h>
+
+#include "tree/commit.h"
+#include "tree/handle.h"
+#include "tree/table.h"
+
+/** How often a recall starts again because changes came in between, before it is refused. */
+#define RECALL_TRIES 3
+
+int lease_acquire(struct session *session)
+{
+    struct tree *tree = session->tree;
+    struct lease lease;
+    int rc;
+
+    if (session->acquiring) {
+        pthread_cond_wait(&session->cond, &session->lock);
+        return HF_OK;
+    }
+    session->acquiring = true;
+    pthread_mutex_unlock(&session->lock);
+    rc = store_lease_acquire(tree->store, tree->host, session->sid, tree->options.wait_ms, &lease,
+                             NULL);
+    pthread_mutex_lock(&session->lock);
+    session->acquiring = false;
+    pthread_cond_broadcast(&session->cond);
+    if (rc != HF_OK)
+        return rc;
+    if (!session->loaded || lease.head.version != session->version) {
+        rc = session_load(session, &lease.head, NULL);
+        worker_invalidate(session);
+    }
+    session->token = lease.token;
+    return rc;
+}
+
+/** What pins the lease: false when nothing does. */
+static bool pinned_by(struct session *session, char *text, size_t size)
+{
+    uint64_t first = session->sid << 40;
+    pid_t claimant = claims_holder(session->tree->claims, session->sid);
+
+    for (struct tree_handle *h = session->open_handles; h; h = h->next)
+        if (h->writes) {
+            snprintf(text, size, "%s is open for writing by pid %d",
+                     h->inode->name ? h->inode->name : "a file", (int)h->pid);
+            return true;
+        }
+    if (lock_count(session->tree->locks, first, first | NODE_INO_MAX) > 0) {
+        snprintf(text, size, "a file in it is locked");
+        return true;
+    }
+    if (claimant != 0) {
+        snprintf(text, size, "it is claimed by pid %d", (int)claimant);
+        return true;
+    }
+    return false;
+}
+
+/** One try to be rid of the lease. 1: changes came in between. */
+static int step_back(struct session *session, uint64_t token, char *pin, size_t size)
+{
+    int rc;
+
+    pthread_mutex_lock(&session->lock);
+    while (session->acquiring)
+        pthread_cond_wait(&session->cond, &session->lock);
+    if (session->token != token) {
+        pthread_mutex_unlock(&session->lock);
+        return HF_STALE;
+    }
+    if (pinned_by(session, pin, size)) {
+        pthread_mutex_unlock(&session->lock);
+        return HF_BUSY;
+    }
+    session->releasing = true;
+    rc = session_commit(session, session->change_seq, false);
+    pthread_mutex_unlock(&session->lock);
+    if (rc != HF_OK)
+        return rc;
+    kernel_forget_session(session);
+    pthread_mutex_lock(&session->lock);
+    rc = session->releasing && session->token == token ? HF_OK : 1;
+    if (rc == HF_OK) {
+        session->releasing = false;
+        session->token = 0;
+    }
+    pthread_mutex_unlock(&session->lock);
+    return rc;
+}
+
+void lease_recalled(struct session *session, uint64_t token)
+{
+    struct tree *tree = session->tree;
+    char pin[512] = "changes keep coming";
+    int rc = 1;
+
+    for (int i = 0; i < RECALL_TRIES && rc == 1; i++)
+        rc = step_back(session, token, pin, sizeof pin);
+    if (rc == HF_OK)
+        store_lease_release(tree->store, tree->host, session->sid, token, NULL);
+    else if (rc == HF_BUSY || rc == 1)
+        store_lease_refuse(tree->store, tree->host, session->sid, token, pin, NULL);
+    else if (rc != HF_STALE)
+        store_lease_refuse(tree->store, tree->host, session->sid, token,
+                           "its changes cannot be committed", NULL);
+}
+
+void lease_taken(struct session *session, uint64_t token)
+{
+    pthread_mutex_lock(&session->lock);
+    while (session->acquiring)
+        pthread_cond_wait(&session->cond, &session->lock);
+    if (session->token == token)
+        session_lost(session, "the lease was lost");
+    pthread_mutex_unlock(&session->lock);
+}
+
+int lease_give_back(struct session *session)
+{
+    struct tree *tree = session->tree;
+    uint64_t token;
+    int rc;
+
+    pthread_mutex_lock(&session->lock);
+    rc = session_commit(session, session->change_seq, true);
+    token = session->token;
+    session->token = 0;
+    pthread_mutex_unlock(&session->lock);
+    if (token != 0 && !session->deleted)
+        store_lease_release(tree->store, tree->host, session->sid, token, NULL);
+    return rc;
+}

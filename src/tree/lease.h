@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * A session's lease, seen from the mount.
+ *
+ *      none --first change or lock--> held --recall, idle: commit, forget, release--> none
+ *                                      |  ^
+ *                                      |  +-- recall while pinned: refused, with what pins it
+ *                                      +----- lost: rescue, reload (commit.h) -----------> none
+ */
+#ifndef TREE_LEASE_H
+#define TREE_LEASE_H
+
+#include "tree/session.h"
+
+/** Asks the store for it, and moves on to the head that came with the grant. The session is locked; the
+ *  lock is let go meanwhile. HF_BUSY: in use elsewhere. */
+int lease_acquire(struct session *session);
+/** Obeys or refuses a recall of `token`. On the worker thread, nothing locked. */
+void lease_recalled(struct session *session, uint64_t token);
+/** Notes that `token` was taken away. On the worker thread, nothing locked. */
+void lease_taken(struct session *session, uint64_t token);
+/** Commits, then gives it back if it is held. Nothing locked. */
+int lease_give_back(struct session *session);
+
+#endif

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/session.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "tree/commit.h"
+#include "tree/directory.h"
+#include "tree/lease.h"
+#include "tree/table.h"
+
+int session_new(struct tree *tree, uint64_t sid, struct session **ret_session)
+{
+    struct session *session = calloc(1, sizeof *session);
+
+    if (!session)
+        return HF_NOMEM;
+    session->tree = tree;
+    session->sid = sid;
+    session->sink.cache = tree->cache;
+    pthread_mutex_init(&session->change_lock, NULL);
+    pthread_mutex_init(&session->lock, NULL);
+    pthread_cond_init(&session->cond, NULL);
+    *ret_session = session;
+    return HF_OK;
+}
+
+static void free_inode_node(struct hnode *node, void *arg)
+{
+    struct inode ***next = arg;
+
+    *(*next)++ = HTABLE_ENTRY(node, struct inode, node);
+}
+
+static void free_inodes(struct session *session)
+{
+    size_t n = session->inodes.count;
+    struct inode **list = calloc(n + 1, sizeof(struct inode *)), **next = list;
+
+    if (!list) /* the process ends, or leaks */
+        return;
+    htable_each(&session->inodes, free_inode_node, &next);
+    for (size_t i = 0; i < n; i++)
+        inode_free(session, list[i]);
+    free(list);
+}
+
+void session_free(struct session *session)
+{
+    if (!session)
+        return;
+    free_inodes(session);
+    htable_free(&session->inodes);
+    dirmap_free(session->links);
+    blob_sink_clear(&session->sink);
+    free(session->name);
+    pthread_cond_destroy(&session->cond);
+    pthread_mutex_destroy(&session->lock);
+    pthread_mutex_destroy(&session->change_lock);
+    free(session);
+}
+
+void session_set_phase(struct session *session, enum session_phase phase)
+{
+    /* allowed[from] has a bit for each phase that may follow. */
+    static const unsigned allowed[] = {
+        [PHASE_CLEAN] =
+            1U << PHASE_DIRTY | 1U << PHASE_COMMITTING | 1U << PHASE_LOST | 1U << PHASE_FAILED,
+        [PHASE_DIRTY] =
+            1U << PHASE_COMMITTING | 1U << PHASE_LOST | 1U << PHASE_FAILED | 1U << PHASE_CLEAN,
+        [PHASE_COMMITTING] =
+            1U << PHASE_CLEAN | 1U << PHASE_DIRTY | 1U << PHASE_LOST | 1U << PHASE_FAILED,
+        [PHASE_LOST] = 1U << PHASE_CLEAN,
+        [PHASE_FAILED] = 1U << PHASE_CLEAN | 1U << PHASE_LOST,
+    };
+
+    if (session->phase == phase)
+        return;
+    assert(allowed[session->phase] & 1U << phase);
+    session->phase = phase;
+}
+
+/* --- loading ---------------------------------------------------------------------------------- */
+
+static void forget_seen(struct hnode *node, void *arg)
+{
+    (void)arg;
+    HTABLE_ENTRY(node, struct inode, node)->seen = false;
+}
+
+/** Finds what the new version says of a live inode, its parents first; or makes it stale. */
+static int refresh_inode(struct session *session, struct inode *inode)
+{
+    struct inode_record record;
+    struct dir_entry entry;
+    struct dirmap *map;
+    int rc;
+
+    if (inode->seen || inode->stale || inode->pseudo)
+        return HF_OK;
+    if (inode->unlinked && inode->unlinked_seq <= session->committed_seq)
+        return HF_OK;
+    inode->seen = true;
+    inode_unmark(session, inode);
+    if (inode->unlinked) {
+        rc = HF_NOENT;
+    } else if (inode->linked) {
+        rc = links_find(session, inode->ino, &record);
+    } else {
+        rc = refresh_inode(session, inode->parent);
+        if (rc == HF_OK)
+            rc = inode_is_dir(inode->parent) ? inode_dir(session, inode->parent, &map) : HF_NOENT;
+        if (rc == HF_OK)
+            rc = dirmap_find(map, slice_of(inode->name, strlen(inode->name)), &entry, NULL);
+        if (rc == HF_OK && (entry.ino != inode->ino || entry.record.len == 0))
+            rc = HF_NOENT;
+        if (rc == HF_OK)
+            rc = inode_record_decode(entry.record, &record);
+    }
+    if (rc == HF_OK && (record.mode & S_IFMT) != (inode->mode & S_IFMT))
+        rc = HF_NOENT;
+    if (rc == HF_OK)
+        return inode_refresh(session, inode, &record);
+    if (rc != HF_NOENT && rc != HF_STALE)
+        return rc;
+    inode->stale = true;
+    return HF_OK;
+}
+
+struct gather {
+    struct inode **list;
+    size_t n;
+};
+
+static void gather_inode(struct hnode *node, void *arg)
+{
+    struct gather *gather = arg;
+
+    gather->list[gather->n++] = inode_ref(HTABLE_ENTRY(node, struct inode, node));
+}
+
+static int refresh_inodes(struct session *session)
+{
+    struct gather gather = {0};
+    int rc = HF_OK;
+
+    gather.list = calloc(session->inodes.count + 1, sizeof(struct inode *));
+    if (!gather.list)
+        return HF_NOMEM;
+    htable_each(&session->inodes, forget_seen, NULL);
+    htable_each(&session->inodes, gather_inode, &gather);
+    session->top->seen = true;
+    for (size_t i = 0; i < gather.n && rc == HF_OK; i++)
+        rc = refresh_inode(session, gather.list[i]);
+    for (size_t i = 0; i < gather.n; i++) {
+        inode_unmark(session, gather.list[i]);
+        inode_unref(session, gather.list[i]);
+    }
+    free(gather.list);
+    return rc;
+}
+
+/** The root of a shared tree that was never committed. */
+static void empty_root(const struct tree *tree, struct root_node *ret_root)
+{
+    int64_t now = clock_realtime(tree->clock);
+
+    *ret_root = (struct root_node){
+        .next_ino = NODE_ROOT_INO + 1,
+        .dir = {.ino = NODE_ROOT_INO,
+                .mode = S_IFDIR | 0755,
+                .uid = tree->options.root_uid,
+                .gid = tree->options.root_gid,
+                .nlink = 2,
+                .atime = now,
+                .mtime = now,
+                .ctime = now},
+    };
+}
+
+static int adopt_root(struct session *session, const struct root_node *root)
+{
+    struct dirmap *links;
+    int rc = dirmap_open(session->tree->cache, &root->links, &links, NULL);
+
+    if (rc != HF_OK)
+        return rc;
+    if (session->top)
+        rc = inode_refresh(session, session->top, &root->dir);
+    else
+        rc = inode_load(session, &root->dir, &session->top);
+    if (rc != HF_OK) {
+        dirmap_free(links);
+        return rc;
+    }
+    dirmap_free(session->links);
+    session->links = links;
+    /* Numbers that were given out to the kernel are not given out again. */
+    if (root->next_ino > session->next_ino)
+        session->next_ino = root->next_ino;
+    return HF_OK;
+}
+
+static int load_root(struct session *session, const struct session_head *head, struct hf_error *err)
+{
+    struct blob_cache *cache = session->tree->cache;
+    struct root_node root;
+    struct blob *blob;
+    int rc;
+
+    if (session->sid == SHARED_SID && head->version == 0) {
+        empty_root(session->tree, &root);
+        return adopt_root(session, &root);
+    }
+    rc = blob_get(cache, &head->root, &blob, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = root_node_decode(blob_content(blob), &root);
+    if (rc == HF_OK)
+        rc = adopt_root(session, &root);
+    blob_unref(cache, blob);
+    return rc;
+}
+
+int session_load(struct session *session, const struct session_head *head, struct hf_error *err)
+{
+    int rc;
+
+    session->loaded = false;
+    rc = load_root(session, head, err);
+    if (rc == HF_OK)
+        rc = refresh_inodes(session);
+    if (rc != HF_OK)
+        return rc;
+    blob_sink_clear(&session->sink);
+    session->sink.cache = session->tree->cache;
+    session->version = head->version;
+    session->root = session->built = head->root;
+    session->bytes = head->bytes;
+    session->files = head->files;
+    session->meta_stale = false;
+    session->built_seq = session->committed_seq = session->synced_seq = session->change_seq;
+    session->loaded = true;
+    return HF_OK;
+}
+
+int session_reload(struct session *session, struct hf_error *err)
+{
+    struct session_head head;
+    int rc;
+
+    if (session->view)
+        return HF_STALE;
+    rc = store_session_head(session->tree->store, session->sid, &head, err);
+    if (rc == HF_NOENT)
+        session->deleted = true;
+    if (rc == HF_OK)
+        rc = session_load(session, &head, err);
+    return rc;
+}
+
+int session_refresh(struct session *session)
+{
+    struct session_head head;
+    int rc;
+
+    if (table_exclusive(session) || session->phase != PHASE_CLEAN || session->deleted)
+        return HF_OK;
+    rc = store_session_head(session->tree->store, session->sid, &head, NULL);
+    if (rc == HF_NOENT) {
+        session->deleted = true;
+        worker_invalidate(session);
+        return HF_STALE;
+    }
+    if (rc != HF_OK || head.version == session->version)
+        return rc;
+    rc = session_load(session, &head, NULL);
+    worker_invalidate(session);
+    return rc;
+}
+
+int session_lock(struct session *session)
+{
+    int rc = HF_OK;
+
+    pthread_mutex_lock(&session->lock);
+    if (!session->loaded)
+        rc = session->deleted ? HF_STALE : session_reload(session, NULL);
+    else if (session->phase == PHASE_FAILED && session->writers == 0)
+        session_recover(session);
+    if (rc != HF_OK)
+        pthread_mutex_unlock(&session->lock);
+    return rc == HF_NOENT ? HF_STALE : rc;
+}
+
+void session_unlock(struct session *session)
+{
+    pthread_mutex_unlock(&session->lock);
+}
+
+int session_inode(struct session *session, uint64_t ino, struct inode **ret_inode)
+{
+    for (struct hnode *n = htable_find(&session->inodes, htable_hash_u64(ino)); n;
+         n = htable_next(n)) {
+        struct inode *inode = HTABLE_ENTRY(n, struct inode, node);
+
+        if (inode->ino == ino && !inode->stale) {
+            *ret_inode = inode_ref(inode);
+            return HF_OK;
+        }
+    }
+    return HF_STALE;
+}
+
+int session_directory(struct session *session, uint64_t ino, struct inode **ret_inode)
+{
+    struct inode *inode;
+    int rc = session_inode(session, ino, &inode);
+
+    if (rc != HF_OK)
+        return rc;
+    if (!inode_is_dir(inode))
+        rc = HF_NOTDIR;
+    else if (inode->unlinked || session->deleted)
+        rc = HF_NOENT;
+    if (rc != HF_OK) {
+        inode_unref(session, inode);
+        return rc;
+    }
+    *ret_inode = inode;
+    return HF_OK;
+}
+
+/* --- changing --------------------------------------------------------------------------------- */
+
+/** May let go of the lock. 0: a change may be made before the lock is let go. */
+static int admit(struct session *session)
+{
+    int rc;
+
+    if (session->view)
+        return HF_ROFS;
+    if (session->tree->options.read_only)
+        return HF_ROFS;
+    for (;;) {
+        if (session->deleted)
+            return HF_NOENT;
+        if (session->phase == PHASE_LOST)
+            return HF_FENCED;
+        if (session->phase == PHASE_FAILED) {
+            rc = session_recover(session);
+            if (rc != HF_OK)
+                return HF_FAILED;
+            continue;
+        }
+        if (session->sid == SHARED_SID || session->token != 0) {
+            session->releasing = false;
+            return session->loaded ? HF_OK : session_reload(session, NULL);
+        }
+        rc = lease_acquire(session);
+        if (rc != HF_OK)
+            return rc;
+    }
+}
+
+static int change_session(struct session *session, int (*apply)(struct session *, void *),
+                          void *arg)
+{
+    int rc = session_lock(session);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = admit(session);
+    if (rc == HF_OK)
+        rc = apply(session, arg);
+    if (rc != HF_OK)
+        session_unlock(session);
+    return rc;
+}
+
+/** Commits by compare-and-swap; over a newer version the change is made again. */
+static int change_shared(struct session *session, int (*apply)(struct session *, void *), void *arg)
+{
+    int rc;
+
+    pthread_mutex_lock(&session->change_lock);
+    rc = session_lock(session);
+    if (rc != HF_OK)
+        goto out;
+    do {
+        rc = admit(session);
+        if (rc != HF_OK)
+            break;
+        rc = apply(session, arg);
+        if (rc != HF_OK)
+            break;
+        rc = session_commit(session, session->change_seq, false);
+        if (rc != HF_OK && session->phase != PHASE_FAILED) {
+            int reloaded = session_reload(session, NULL);
+
+            session_set_phase(session, PHASE_CLEAN);
+            worker_invalidate(session);
+            if (reloaded != HF_OK)
+                rc = reloaded;
+        }
+    } while (rc == HF_CONFLICT);
+    if (rc != HF_OK)
+        session_unlock(session);
+out:
+    pthread_mutex_unlock(&session->change_lock);
+    return rc;
+}
+
+int session_change(struct session *session, int (*apply)(struct session *, void *), void *arg)
+{
+    if (session->sid == SHARED_SID)
+        return change_shared(session, apply, arg);
+    return change_session(session, apply, arg);
+}
+
+void session_changed(struct session *session, bool data)
+{
+    struct tree *tree = session->tree;
+    int64_t delay = (int64_t)tree->options.commit_delay_ms * 1000000;
+    int64_t at = timer_now() + (data ? 10 * delay : delay);
+
+    session->change_seq++;
+    if (session->phase == PHASE_CLEAN)
+        session_set_phase(session, PHASE_DIRTY);
+    if (session->sid == SHARED_SID || (session->due != 0 && session->due <= at))
+        return;
+    session->due = at;
+    timer_set(session, at);
+}
+
+bool session_is_idle(const struct session *session)
+{
+    return session->lookups == 0 && session->handles == 0 && session->phase == PHASE_CLEAN &&
+           session->sid != SHARED_SID;
+}

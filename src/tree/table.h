@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The mount's state: its loaded sessions, and its two threads.
+ *
+ *      requests of the kernel ---> table_get(sid) ... table_put()        pins a session
+ *      ticker thread: commits sessions whose changes no close followed (timer.c)
+ *      worker thread: events of the store, the kernel's invalidation, eviction (worker.c)
+ *
+ * Lock order: top_lock, session.change_lock, session.lock (of a session, then of a view of it), then one of
+ * tree.lock, timer.lock, worker.lock.
+ * No lock is held while the kernel is told to forget something.
+ */
+#ifndef TREE_TABLE_H
+#define TREE_TABLE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "tree/claims.h"
+#include "tree/session.h"
+#include "tree/timer.h"
+#include "tree/tree.h"
+#include "tree/worker.h"
+
+/** A name that is cached as not being there. */
+struct negative {
+    struct negative *next;
+    char name[];
+};
+
+struct tree {
+    struct store *store; /* these are set once */
+    struct tree_options options;
+    const struct clock *clock;
+    struct blob_cache *cache;
+    struct lock_table *locks;
+    struct claims *claims;
+    struct session *shared; /* the shared tree: always pinned */
+    struct relay *relay; /* hears the store's events */
+    uint64_t host;
+
+    atomic_uint other_hosts; /* alive, as the store last said */
+    atomic_uint_fast64_t commits;
+    atomic_size_t dirty_bytes; /* unsaved writes in the filemaps of all sessions */
+
+    pthread_mutex_t top_lock; /* one change of the top directory at a time */
+
+    pthread_mutex_t lock;       /* these */
+    struct htable sessions;     /* by sid */
+    uint64_t next_view;         /* sid of the next view session */
+    struct negative *negatives; /* names that the kernel was told are not at the top */
+    size_t negative_count;
+
+    unsigned known_hosts; /* worker thread: other_hosts at the last event */
+
+    struct timer timer;
+    struct worker worker;
+};
+
+/** The session with this number, pinned; not loaded yet when it is new here. */
+int table_get(struct tree *tree, uint64_t sid, struct session **ret_session);
+/** The same for an inode number of the mount. */
+int table_get_inode(struct tree *tree, uint64_t inode, struct session **ret_session);
+/** The session if it is in memory, pinned; or NULL. */
+struct session *table_peek(struct tree *tree, uint64_t sid);
+void table_pin(struct session *session);
+void table_put(struct session *session);
+/** Adds a session that was made elsewhere; it is pinned once. HF_NOMEM. */
+int table_add(struct tree *tree, struct session *session);
+/** Calls visit for each loaded session, pinned, without a lock. A non-zero return stops. */
+int table_each(struct tree *tree, int (*visit)(struct session *session, void *arg), void *arg);
+
+/** Whether answers about this session hold until we say otherwise. Session locked. */
+bool table_exclusive(const struct session *session);
+/** For how long the kernel may believe an answer, in seconds. Session locked. */
+double table_timeout(const struct session *session);
+
+#define INODE_SID(inode) ((inode) >> 40)
+#define INODE_INO(inode) ((inode) & NODE_INO_MAX)
+
+#endif
