@@ -3,21 +3,19 @@
 
 #include <string.h>
 
+extern const struct command command_adopt;
 extern const struct command command_completion;
 extern const struct command command_doctor;
+extern const struct command command_session_cat;
 extern const struct command command_session_list;
 extern const struct command command_session_log;
 extern const struct command command_session_show;
 extern const struct command command_stats;
 
 const struct command *const commands[] = {
-    &command_doctor,
-    &command_session_list,
-    &command_session_show,
-    &command_session_log,
-    &command_stats,
-    &command_completion,
-    NULL,
+    &command_adopt,        &command_doctor,      &command_session_list,
+    &command_session_show, &command_session_log, &command_session_cat,
+    &command_stats,        &command_completion,  NULL,
 };
 
 const struct command *command_find(const char *name)

@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "command.h"
+#include "context.h"
 
 /* What an operand of a command is, told from its name in the usage line. */
 enum operand { OPERAND_NONE, OPERAND_SESSION, OPERAND_DIRECTORY };
@@ -259,6 +260,40 @@ static void fish_script(void)
             fish_command(*c);
 }
 
+/* --- what the scripts and the tests ask for ---------------------------------------------------- */
+
+/* Each command on a line, and each of its options on one with the command before it. */
+static void list_commands(void)
+{
+    for (const struct command *const *c = commands; *c; c++) {
+        if ((*c)->group == COMMAND_HIDDEN)
+            continue;
+        puts((*c)->name);
+        for (const struct option_spec *spec = (*c)->options; spec && spec->name; spec++)
+            printf("%s\t--%s\n", (*c)->name, spec->name);
+    }
+}
+
+static int print_session(const struct session_info *info, void *arg)
+{
+    (void)arg;
+    puts(info->name);
+    return 0;
+}
+
+static int list_sessions(void)
+{
+    const struct session_filter all = {0};
+    struct store *store = NULL;
+    struct hf_error err;
+    int status = context_open_store(NULL, STORE_READ_ONLY, &store, &err);
+
+    if (status == 0)
+        status = store_session_list(store, &all, print_session, NULL, &err);
+    store_close(store);
+    return status ? command_fail(&err) : EX_OK;
+}
+
 /* --- the command ------------------------------------------------------------------------------ */
 
 static int run(int argc, char **argv);
@@ -268,6 +303,8 @@ const struct command command_completion = {
     .group = COMMAND_HIDDEN,
     .summary = "Print the completion script for bash, zsh or fish",
     .operands = "SHELL",
+    .details = "In place of a shell, 'commands' lists all commands and options, and 'sessions'\n"
+               "the names of the store's sessions.",
     .min_operands = 1,
     .max_operands = 1,
     .run = run,
@@ -279,7 +316,11 @@ static int run(int argc, char **argv)
 
     if (!options_parse(&command_completion, &argc, &argv, NULL, &exit_code))
         return exit_code;
-    if (strcmp(argv[0], "bash") == 0)
+    if (strcmp(argv[0], "sessions") == 0)
+        return list_sessions();
+    if (strcmp(argv[0], "commands") == 0)
+        list_commands();
+    else if (strcmp(argv[0], "bash") == 0)
         bash_script();
     else if (strcmp(argv[0], "zsh") == 0)
         zsh_script();

@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "command.h"
 #include "context.h"
+#include "grid.h"
 #include "session_json.h"
-#include "table.h"
 #include "text.h"
 
 struct list_options {
@@ -159,39 +159,39 @@ static int print_json(const struct listing *listing)
     return status;
 }
 
-static void add_row(struct table *table, const struct row *row, int64_t now)
+static void add_row(struct grid *grid, const struct row *row, int64_t now)
 {
     char text[TEXT_SHORT], number[TEXT_SHORT];
 
-    table_add(table, row->name);
-    table_add(table, row->repository);
-    table_add(table, row->branch);
-    table_add(table, text_size(row->head.bytes, text));
+    grid_add(grid, row->name);
+    grid_add(grid, row->repository);
+    grid_add(grid, row->branch);
+    grid_add(grid, text_size(row->head.bytes, text));
     snprintf(number, sizeof number, "%" PRIu64, row->head.files);
-    table_add(table, number);
+    grid_add(grid, number);
     snprintf(number, sizeof number, "%" PRIu64, row->head.version);
-    table_add(table, number);
-    table_add(table, text_age(row->head.time, now, text));
-    table_add(table, row->holder);
-    table_add(table, row->title);
+    grid_add(grid, number);
+    grid_add(grid, text_age(row->head.time, now, text));
+    grid_add(grid, row->holder);
+    grid_add(grid, row->title);
 }
 
 static int print_table(const struct listing *listing)
 {
-    static const struct table_column columns[] = {
+    static const struct grid_column columns[] = {
         {"SESSION", false, true}, {"REPOSITORY", false, true}, {"BRANCH", false, true},
         {"SIZE", true, false},    {"FILES", true, false},      {"VERSION", true, false},
         {"CHANGED", true, false}, {"HELD BY", false, true},    {"TITLE", false, true}};
-    struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
+    struct grid *grid = grid_new(columns, sizeof columns / sizeof columns[0]);
     int64_t now = clock_realtime(&clock_system);
     int status = HF_NOMEM;
 
-    if (table) {
+    if (grid) {
         for (size_t i = 0; i < listing->count; i++)
-            add_row(table, &listing->rows[i], now);
-        status = table_print(table, stdout, table_terminal_width(stdout));
+            add_row(grid, &listing->rows[i], now);
+        status = grid_print(grid, stdout, grid_terminal_width(stdout));
     }
-    table_free(table);
+    grid_free(grid);
     return status;
 }
 

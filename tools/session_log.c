@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "command.h"
 #include "context.h"
+#include "grid.h"
 #include "json.h"
-#include "table.h"
 #include "text.h"
 
 struct log_options {
@@ -40,7 +40,7 @@ const struct command command_session_log = {
 
 struct log {
     struct json_list list;
-    struct table *table; /* NULL: JSON */
+    struct grid *grid; /* NULL: JSON */
     int64_t now;
 };
 
@@ -66,39 +66,39 @@ static int visit(const struct history_entry *entry, void *arg)
     struct log *log = arg;
     char text[TEXT_SHORT];
 
-    if (!log->table)
+    if (!log->grid)
         return json_list_add(&log->list, entry_json(entry));
     snprintf(text, sizeof text, "%" PRIu64, entry->version);
-    table_add(log->table, text);
-    table_add(log->table, text_time(entry->time, text));
-    table_add(log->table, text_age(entry->time, log->now, text));
-    table_add(log->table, text_size(entry->bytes, text));
+    grid_add(log->grid, text);
+    grid_add(log->grid, text_time(entry->time, text));
+    grid_add(log->grid, text_age(entry->time, log->now, text));
+    grid_add(log->grid, text_size(entry->bytes, text));
     snprintf(text, sizeof text, "%" PRIu64, entry->files);
-    table_add(log->table, text);
-    table_add(log->table, text_id(&entry->root, text));
-    table_add(log->table, entry->host_name);
+    grid_add(log->grid, text);
+    grid_add(log->grid, text_id(&entry->root, text));
+    grid_add(log->grid, entry->host_name);
     return 0;
 }
 
 static int print_log(struct store *store, const struct context_session *session, uint64_t from,
                      const struct log_options *options, struct hf_error *err)
 {
-    static const struct table_column columns[] = {{"VERSION", true, false}, {"TIME", false, false},
-                                                  {"AGE", true, false},     {"SIZE", true, false},
-                                                  {"FILES", true, false},   {"ROOT", false, false},
-                                                  {"HOST", false, true}};
+    static const struct grid_column columns[] = {{"VERSION", true, false}, {"TIME", false, false},
+                                                 {"AGE", true, false},     {"SIZE", true, false},
+                                                 {"FILES", true, false},   {"ROOT", false, false},
+                                                 {"HOST", false, true}};
     struct log log = {.now = clock_realtime(&clock_system)};
     int status;
 
-    if (!options->json && !(log.table = table_new(columns, sizeof columns / sizeof columns[0])))
+    if (!options->json && !(log.grid = grid_new(columns, sizeof columns / sizeof columns[0])))
         return hf_fail(err, HF_NOMEM, "out of memory");
     status = store_history(store, session->head.sid, from ? from : session->head.version,
                            options->count, visit, &log, err);
-    if (status == 0 && log.table)
-        status = table_print(log.table, stdout, table_terminal_width(stdout));
-    else if (!log.table)
+    if (status == 0 && log.grid)
+        status = grid_print(log.grid, stdout, grid_terminal_width(stdout));
+    else if (!log.grid)
         json_list_end(&log.list);
-    table_free(log.table);
+    grid_free(log.grid);
     return status == HF_NOMEM ? hf_fail(err, status, "out of memory") : status;
 }
 
