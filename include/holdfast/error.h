@@ -71,6 +71,17 @@ struct hf_error {
 int hf_fail(struct hf_error *err, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+#ifdef __GNUC__
+/* The compiler sees one file at a time; this tells it that what fails does not return HF_OK, so that it
+ * does not warn of ret_ arguments which are unset then. */
+#define hf_fail(err, status, ...)                                                                  \
+    __extension__({                                                                                \
+        int hf_fail_status_ = (status);                                                            \
+        (void)hf_fail((err), hf_fail_status_, __VA_ARGS__);                                        \
+        hf_fail_status_;                                                                           \
+    })
+#endif
+
 /** Puts "prefix: " before the message already in `err` (if not NULL). Returns `status`. */
 int hf_fail_prefix(struct hf_error *err, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

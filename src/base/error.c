@@ -106,7 +106,7 @@ const char *hf_status_text(int status)
     return row_of(status)->text;
 }
 
-int hf_fail(struct hf_error *err, int status, const char *format, ...)
+int(hf_fail)(struct hf_error *err, int status, const char *format, ...)
 {
     va_list args;
 

@@ -69,6 +69,7 @@ static uint64_t chunk_bytes(const struct extent *extents, size_t n)
 {
     uint64_t sum = 0;
 
+    assert(extents || n == 0);
     for (size_t i = 0; i < n; i++)
         sum += extents[i].hole ? 0 : extents[i].len;
     return sum;

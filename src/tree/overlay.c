@@ -46,8 +46,10 @@ static void treap_remove(struct overlay *overlay, const struct run *run)
 {
     struct run **link = &overlay->root, *left = run->left, *right = run->right;
 
-    while (*link != run)
+    while (*link != run) {
+        assert(*link);
         link = run->start < (*link)->start ? &(*link)->left : &(*link)->right;
+    }
     while (left && right) {
         if (left->priority >= right->priority) {
             *link = left;
