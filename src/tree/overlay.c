@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/overlay.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
