@@ -1,12 +1,302 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/sqlite/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "engine/sqlite/schema.h"
 #include "engine/sqlite/sqlite.h"
+
+/* Not in linux/magic.h of every version. */
+#define CIFS_MAGIC 0xff534d42
+#define SMB2_MAGIC 0xfe534d42
+
+static void sqlite_close(struct store *base);
+
+static const struct store_ops sqlite_ops = {
+    .name = "sqlite",
+    .close = sqlite_close,
+    .put = sqlite_put,
+    .get = sqlite_get,
+    .missing = sqlite_missing,
+    .session_list = sqlite_session_list,
+    .session_find = sqlite_session_find,
+    .session_head = sqlite_session_head,
+    .session_create = sqlite_session_create,
+    .session_rename = sqlite_session_rename,
+    .session_delete = sqlite_session_delete,
+    .session_undelete = sqlite_session_undelete,
+    .commit = sqlite_commit,
+    .sync = sqlite_sync,
+    .history = sqlite_history,
+    .rescue = sqlite_rescue,
+    .host_register = sqlite_host_register,
+    .host_heartbeat = sqlite_host_heartbeat,
+    .host_list = sqlite_host_list,
+    .lease_acquire = sqlite_lease_acquire,
+    .lease_release = sqlite_lease_release,
+    .lease_refuse = sqlite_lease_refuse,
+    .lease_break = sqlite_lease_break,
+    .lease_list = sqlite_lease_list,
+    .audit = sqlite_audit,
+    .lock_set = sqlite_lock_set,
+    .lock_test = sqlite_lock_test,
+    .snapshot_create = sqlite_snapshot_create,
+    .snapshot_list = sqlite_snapshot_list,
+    .snapshot_delete = sqlite_snapshot_delete,
+    .roots = sqlite_roots,
+    .stats = sqlite_stats,
+    .check = sqlite_check,
+};
+
+/* --- the path ------------------------------------------------------------------------------------- */
+
+struct location {
+    char path[1024];
+    char vfs[64];
+    bool unsafe_network;
+};
+
+static int parse_option(const char *option, size_t len, struct location *location,
+                        struct hf_error *err)
+{
+    if (len > 4 && strncmp(option, "vfs=", 4) == 0 && len - 4 < sizeof location->vfs) {
+        memcpy(location->vfs, option + 4, len - 4);
+        location->vfs[len - 4] = '\0';
+    } else if (len == strlen("unsafe-network=1") && strncmp(option, "unsafe-network=1", len) == 0) {
+        location->unsafe_network = true;
+    } else {
+        return hf_fail(err, HF_INVAL, "not an option of a sqlite store: %.*s", (int)len, option);
+    }
+    return HF_OK;
+}
+
+/* PATH[?OPTION[&OPTION]...]. A '?' that is not followed by an option of ours belongs to the path. */
+static int parse_location(const char *text, struct location *ret_location, struct hf_error *err)
+{
+    const char *question = strrchr(text, '?');
+    size_t len = question ? (size_t)(question - text) : strlen(text);
+    struct location location = {0};
+
+    if (len == 0 || len >= sizeof location.path)
+        return hf_fail(err, HF_INVAL, "not the path of a store: %s", text);
+    memcpy(location.path, text, len);
+    for (const char *option = question; option; option = strchr(option, '&')) {
+        int rc = parse_option(option + 1, strcspn(option + 1, "&"), &location, err);
+
+        if (rc != HF_OK)
+            return rc;
+        option++;
+    }
+    *ret_location = location;
+    return HF_OK;
+}
+
+/* The folder that `path` is in. */
+static void folder_of(const char *path, char *ret_folder, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        snprintf(ret_folder, size, ".");
+    else
+        snprintf(ret_folder, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+static const char *network_name(unsigned long type)
+{
+    switch (type) {
+    case NFS_SUPER_MAGIC:
+        return "NFS";
+    case SMB_SUPER_MAGIC:
+    case CIFS_MAGIC:
+    case SMB2_MAGIC:
+        return "SMB";
+    case AFS_SUPER_MAGIC:
+        return "AFS";
+    case CODA_SUPER_MAGIC:
+        return "Coda";
+    default:
+        return NULL;
+    }
+}
+
+static int check_filesystem(const struct location *location, struct hf_error *err)
+{
+    char folder[sizeof location->path];
+    struct statfs fs;
+    const char *network;
+
+    folder_of(location->path, folder, sizeof folder);
+    if (location->unsafe_network || statfs(folder, &fs) != 0)
+        return HF_OK;
+    network = network_name((unsigned long)fs.f_type & 0xffffffffUL);
+    if (!network)
+        return HF_OK;
+    return hf_fail(err, HF_UNSUPPORTED,
+                   "%s is on %s, where file locks do not protect a store; keep it on a local disk "
+                   "(or add ?unsafe-network=1 if no other host ever opens it)",
+                   location->path, network);
+}
+
+/* --- opening -------------------------------------------------------------------------------------- */
+
+/* Makes the file, private, before SQLite would. Nobody can have it open: it is new. */
+static int make_file(const char *path, struct hf_error *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0 && errno != EEXIST)
+        return hf_fail(err, hf_status_from_errno(errno), "cannot make the store %s: %s", path,
+                       strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return HF_OK;
+}
+
+/* Finds out what the file is, and makes a store of it if that is wanted. */
+static int make_store(struct sqlite_store *store, unsigned flags,
+                      const struct store_create_options *create, struct hf_error *err)
+{
+    bool may_make = (flags & STORE_CREATE) && !(flags & STORE_READ_ONLY);
+    enum schema_file file;
+    struct db db = {0};
+    int rc = schema_identify(store->path, store->vfs, &file, err);
+
+    if (rc != HF_OK || file == SCHEMA_STORE)
+        return rc;
+    if (!may_make && file == SCHEMA_ABSENT)
+        return hf_fail(err, HF_NOENT, "there is no store %s", store->path);
+    if (!may_make)
+        return hf_fail(err, HF_INVAL, "%s is empty, and not a store yet", store->path);
+    if (file == SCHEMA_ABSENT)
+        rc = make_file(store->path, err);
+    if (rc == HF_OK)
+        rc = db_open(store->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, store->vfs, &db, err);
+    if (rc == HF_OK)
+        rc = schema_create(&db, create, clock_realtime(store->clock), err);
+    db_close(&db);
+    return rc;
+}
+
+static int read_info(struct sqlite_store *store, struct db *db, unsigned flags,
+                     struct hf_error *err)
+{
+    struct store_info *info = &store->base.info;
+    struct store_row row;
+    int rc = store_row_load(db, &row, err);
+
+    if (rc != HF_OK)
+        return rc;
+    memcpy(info->uuid, row.uuid, UUID_SIZE);
+    info->chunker = row.chunker;
+    info->hasher.keyed = row.keyed;
+    memcpy(info->hasher.key, row.key, sizeof row.key);
+    info->close_durability = row.strict ? DURABILITY_SYNC : DURABILITY_RELAXED;
+    info->read_only = flags & STORE_READ_ONLY;
+    snprintf(info->location, sizeof info->location, "sqlite:%.1000s", store->path);
+    return HF_OK;
+}
+
+static void ring(void *arg)
+{
+    struct sqlite_store *store = arg;
+
+    if (store->bell.fd < 0)
+        return;
+    bell_ring(&store->bell);
+}
+
+static int open_for_writing(struct sqlite_store *store, struct hf_error *err)
+{
+    int rc =
+        writer_open(&store->writer, store->path, store->vfs, &store->medium, store->clock, err);
+
+    if (rc == HF_OK)
+        rc = schema_upgrade(&store->writer.db, false, err);
+    if (rc == HF_OK)
+        rc = medium_open(&store->medium, store->path, store->vfs, err);
+    if (rc == HF_OK) /* the folder's entry of a new log, too */
+        rc = medium_sync_all(&store->medium, err);
+    if (rc == HF_OK)
+        rc = bell_open(&store->bell, store->path, true, err);
+    store->writer.ring = ring;
+    store->writer.ring_arg = store;
+    return rc;
+}
+
+static int open_all(struct sqlite_store *store, unsigned flags,
+                    const struct store_create_options *create, struct hf_error *err)
+{
+    struct db *reader;
+    bool read_only = flags & STORE_READ_ONLY;
+    int rc = make_store(store, flags, create, err);
+
+    if (rc == HF_OK && !read_only)
+        rc = open_for_writing(store, err);
+    if (rc != HF_OK)
+        return rc;
+    if (read_only)
+        bell_open(&store->bell, store->path, false, NULL);
+    rc = readers_take(&store->readers, &reader, err);
+    if (rc != HF_OK)
+        return rc;
+    if (read_only)
+        rc = schema_upgrade(reader, true, err);
+    if (rc == HF_OK)
+        rc = read_info(store, reader, flags, err);
+    readers_give(&store->readers, reader);
+    return rc;
+}
 
 int sqlite_store_open(const char *path, unsigned flags, const struct store_create_options *create,
                       const struct clock *clock, struct store **ret_store, struct hf_error *err)
 {
-    (void)flags;
-    (void)create;
-    (void)clock;
-    (void)ret_store;
-    return hf_fail(err, HF_UNSUPPORTED, "the sqlite engine is not built in: %s", path);
+    struct location location;
+    struct sqlite_store *store;
+    int rc = parse_location(path, &location, err);
+
+    if (rc == HF_OK)
+        rc = check_filesystem(&location, err);
+    if (rc != HF_OK)
+        return rc;
+    store = calloc(1, sizeof *store);
+    if (!store)
+        return hf_fail(err, HF_NOMEM, "out of memory");
+    store->base.ops = &sqlite_ops;
+    store->clock = clock ? clock : &clock_system;
+    memcpy(store->path, location.path, sizeof store->path);
+    memcpy(store->vfs_name, location.vfs, sizeof store->vfs_name);
+    store->vfs = store->vfs_name[0] ? store->vfs_name : NULL;
+    writer_init(&store->writer);
+    medium_init(&store->medium);
+    readers_init(&store->readers, store->path, store->vfs);
+    bell_init(&store->bell);
+    rc = open_all(store, flags, create, err);
+    if (rc != HF_OK) {
+        sqlite_close(&store->base);
+        return rc;
+    }
+    *ret_store = &store->base;
+    return HF_OK;
+}
+
+static void sqlite_close(struct store *base)
+{
+    struct sqlite_store *store = sqlite_store_of(base);
+
+    sqlite_host_dissolve(store);
+    bell_release(&store->bell);
+    readers_release(&store->readers);
+    writer_close(&store->writer);
+    medium_close(&store->medium);
+    free(store);
 }

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The sqlite engine from within: its handle, and the slots of store/engine.h by file.
+ *
+ *     engine.c      open, close, the table of slots
+ *     objects.c     put, get, missing                 incoming.[ch]  objects on their way in
+ *     sessions.c    find, head, list, rename, delete, undelete
+ *     commits.[ch]  commit, sync, create, rescue
+ *     history.c     history, roots
+ *     hosts.c       host sessions                     bell.[ch]      their liveness and wake-ups
+ *     leases.[ch]   leases and the audit trail        events.[ch]    what they are told
+ *     locks.c       locks in the shared tree
+ *     snapshots.c   snapshots
+ *     check.c stats.c
+ *     session_row.[ch]  rows shared by those above
+ *     writer.[ch] readers.[ch] medium.[ch] db.[ch] schema.[ch]   SQLite
+ */
+#ifndef ENGINE_SQLITE_ENGINE_H
+#define ENGINE_SQLITE_ENGINE_H
+
+#include "engine/sqlite/bell.h"
+#include "engine/sqlite/events.h"
+#include "engine/sqlite/readers.h"
+#include "engine/sqlite/writer.h"
+#include "store/engine.h"
+
+struct sqlite_store {
+    struct store base;
+    const struct clock *clock;
+    char path[1024];
+    char vfs_name[64];
+    const char *vfs; /**< vfs_name, or NULL for the default one */
+    struct writer writer;
+    struct medium medium;
+    struct readers readers;
+    struct bell bell;
+    struct events events;
+};
+
+static inline struct sqlite_store *sqlite_store_of(struct store *store)
+{
+    return (struct sqlite_store *)store; /* base comes first; only our own slots get here */
+}
+
+/* objects.c */
+int sqlite_put(struct store *, const struct object *, size_t, struct hf_error *);
+int sqlite_get(struct store *, const struct object_id *, size_t, struct buf *, struct hf_error *);
+int sqlite_missing(struct store *, const struct object_id *, size_t, bool *, struct hf_error *);
+/* sessions.c */
+int sqlite_session_list(struct store *, const struct session_filter *, session_visit_fn, void *,
+                        struct hf_error *);
+int sqlite_session_find(struct store *, const char *, struct session_head *, struct hf_error *);
+int sqlite_session_head(struct store *, uint64_t, struct session_head *, struct hf_error *);
+int sqlite_session_rename(struct store *, uint64_t, uint64_t, uint64_t, const char *,
+                          enum session_rename_mode, uint64_t, struct hf_error *);
+int sqlite_session_delete(struct store *, uint64_t, uint64_t, uint64_t, struct hf_error *);
+int sqlite_session_undelete(struct store *, uint64_t, const char *, struct hf_error *);
+/* commits.c */
+int sqlite_session_create(struct store *, uint64_t, const char *, const struct commit *,
+                          struct lease *, struct hf_error *);
+int sqlite_commit(struct store *, uint64_t, const struct commit *, uint64_t *, struct hf_error *);
+int sqlite_sync(struct store *, struct hf_error *);
+int sqlite_rescue(struct store *, uint64_t, const struct commit *, const char *, uint64_t *,
+                  struct hf_error *);
+/* history.c */
+int sqlite_history(struct store *, uint64_t, uint64_t, uint64_t, history_visit_fn, void *,
+                   struct hf_error *);
+int sqlite_roots(struct store *, root_visit_fn, void *, struct hf_error *);
+/* hosts.c */
+int sqlite_host_register(struct store *, const struct host_identity *,
+                         const struct store_listener *, uint64_t *, struct hf_error *);
+int sqlite_host_heartbeat(struct store *, uint64_t, struct hf_error *);
+int sqlite_host_list(struct store *, host_visit_fn, void *, struct hf_error *);
+/** Ends this handle's own host session, if it has one: its leases and locks become free. */
+void sqlite_host_dissolve(struct sqlite_store *store);
+/** Writes down which hosts have died. Returns how many, or a failure. */
+int sqlite_hosts_bury(struct sqlite_store *store);
+/* leases.c */
+int sqlite_lease_acquire(struct store *, uint64_t, uint64_t, uint32_t, struct lease *,
+                         struct hf_error *);
+int sqlite_lease_release(struct store *, uint64_t, uint64_t, uint64_t, struct hf_error *);
+int sqlite_lease_refuse(struct store *, uint64_t, uint64_t, uint64_t, const char *,
+                        struct hf_error *);
+int sqlite_lease_break(struct store *, uint64_t, uint64_t, const char *, struct hf_error *);
+int sqlite_lease_list(struct store *, lease_visit_fn, void *, struct hf_error *);
+int sqlite_audit(struct store *, uint64_t, uint64_t, audit_visit_fn, void *, struct hf_error *);
+/* locks.c */
+int sqlite_lock_set(struct store *, uint64_t, const struct store_lock *, struct store_lock *,
+                    struct hf_error *);
+int sqlite_lock_test(struct store *, uint64_t, const struct store_lock *, struct store_lock *,
+                     struct hf_error *);
+/* snapshots.c */
+int sqlite_snapshot_create(struct store *, const char *, const char *const *, size_t,
+                           struct hf_error *);
+int sqlite_snapshot_list(struct store *, snapshot_visit_fn, void *, struct hf_error *);
+int sqlite_snapshot_delete(struct store *, const char *, struct hf_error *);
+/* check.c, stats.c */
+int sqlite_check(struct store *, check_report_fn, void *, struct hf_error *);
+int sqlite_stats(struct store *, struct store_stats *, struct hf_error *);
+
+#endif

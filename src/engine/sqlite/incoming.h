@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Objects on their way into the store, and the rows of those that are in it.
+ *
+ *     incoming_prepare()   before the writer's turn: verifies, packs, looks for bases
+ *     incoming_check()     in the transaction: what they refer to is there
+ *     incoming_insert()    in the transaction: adds those that are not there yet
+ */
+#ifndef ENGINE_SQLITE_INCOMING_H
+#define ENGINE_SQLITE_INCOMING_H
+
+#include "engine/sqlite/writer.h"
+#include "store/closure.h"
+
+/** One object, packed. */
+struct incoming_object {
+    size_t packed_at, packed_len; /**< in incoming.packed */
+    enum object_encoding encoding;
+    uint64_t base_seq; /**< OBJECT_LZ4_BASE: the row that it is packed against */
+    struct object_id base_id;
+};
+
+/** All zero is a valid empty one. */
+struct incoming {
+    const struct object *objects;
+    size_t n;
+    struct incoming_object *packing; /**< n of them */
+    struct buf packed;
+    struct closure closure;
+};
+
+/** `root`: of a commit; NULL: of a put. `reader` looks up bases. Ended with incoming_free() in any case. */
+int incoming_prepare(struct incoming *incoming, struct db *reader,
+                     const struct object_hasher *hasher, const struct object *objects, size_t n,
+                     const struct object_id *root, struct hf_error *err);
+void incoming_free(struct incoming *incoming);
+
+/** HF_MISSING. */
+int incoming_check(struct incoming *incoming, struct transaction *transaction,
+                   struct hf_error *err);
+int incoming_insert(struct incoming *incoming, struct transaction *transaction,
+                    struct hf_error *err);
+
+/* --- rows ------------------------------------------------------------------------------------- */
+
+/** The row of an object. `packed` points into the statement. */
+struct object_row {
+    uint64_t seq;
+    struct object_id id;
+    enum object_kind kind;
+    enum object_encoding encoding;
+    size_t size;
+    uint64_t base; /**< seq, or 0 */
+    struct slice packed;
+};
+
+/** Takes the row that a statement of whole objects is on. HF_CORRUPT. */
+int object_row_take(sqlite3_stmt *statement, struct object_row *ret_row, struct hf_error *err);
+/** Appends the verified content of an object. HF_MISSING, HF_CORRUPT. */
+int object_read(struct db *db, const struct object_hasher *hasher, const struct object_id *id,
+                struct buf *content, struct hf_error *err);
+/** The same for a row that a statement is on. */
+int object_read_row(struct db *db, const struct object_hasher *hasher, const struct object_row *row,
+                    struct buf *content, struct hf_error *err);
+
+/** Looks for an object: 1 and its number, kind and generation, 0 when it is not there, or a failure. */
+int object_seek(struct db *db, const struct object_id *id, uint64_t *ret_seq,
+                enum object_kind *ret_kind, uint64_t *ret_generation, struct hf_error *err);
+
+#endif

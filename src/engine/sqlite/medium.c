@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/sqlite/medium.h"
+
+#include <assert.h>
+
+static int open_connection(const char *path, const char *vfs, struct db *ret_db,
+                           struct hf_error *err)
+{
+    int64_t ignored;
+    int rc = db_open(path, SQLITE_OPEN_READWRITE, vfs, ret_db, err);
+
+    if (rc == HF_OK)
+        rc = db_script(ret_db,
+                       "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
+                       "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-256",
+                       err);
+    if (rc == HF_OK) /* a first read opens the log */
+        rc = db_number(ret_db, "SELECT count(*) FROM sqlite_schema", &ignored, err);
+    return rc;
+}
+
+void medium_init(struct medium *medium)
+{
+    pthread_mutex_init(&medium->lock, NULL);
+    pthread_cond_init(&medium->changed, NULL);
+}
+
+int medium_open(struct medium *medium, const char *path, const char *vfs, struct hf_error *err)
+{
+    int rc = open_connection(path, vfs, &medium->sync_db, err);
+
+    if (rc == HF_OK)
+        rc = open_connection(path, vfs, &medium->checkpoint_db, err);
+    if (rc == HF_OK) /* one who is in the way of a checkpoint is not worth waiting for */
+        sqlite3_busy_timeout(medium->checkpoint_db.handle, 20);
+    return rc;
+}
+
+void medium_close(struct medium *medium)
+{
+    pthread_mutex_lock(&medium->lock);
+    medium->stopping = true;
+    pthread_cond_broadcast(&medium->changed);
+    pthread_mutex_unlock(&medium->lock);
+    if (medium->thread_started)
+        pthread_join(medium->thread, NULL);
+    db_close(&medium->sync_db);
+    db_close(&medium->checkpoint_db);
+    pthread_cond_destroy(&medium->changed);
+    pthread_mutex_destroy(&medium->lock);
+}
+
+int medium_check(struct medium *medium, struct hf_error *err)
+{
+    if (!atomic_load(&medium->failed))
+        return HF_OK;
+    return hf_fail(err, HF_FAILED,
+                   "an earlier sync of the store file failed; the store must be opened anew");
+}
+
+void medium_fail(struct medium *medium)
+{
+    atomic_store(&medium->failed, true);
+}
+
+/* --- syncs ------------------------------------------------------------------------------------ */
+
+static int sync_log(struct db *db, struct hf_error *err)
+{
+    sqlite3_file *log = NULL;
+    int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+
+    if (code == SQLITE_OK && (!log || !log->pMethods))
+        return HF_OK; /* no log, so nothing that is only there */
+    if (code == SQLITE_OK)
+        code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+    if (code == SQLITE_OK)
+        return HF_OK;
+    return hf_fail(err, HF_FAILED, "the store file could not be synced: %s", sqlite3_errstr(code));
+}
+
+/* With medium->lock held, which is given up meanwhile. */
+static void sync_once(struct medium *medium, struct hf_error *err)
+{
+    uint64_t number;
+    int rc;
+
+    medium->syncing = true;
+    medium->syncs++;
+    pthread_mutex_unlock(&medium->lock);
+    number = atomic_load(&medium->committed);
+    rc = sync_log(&medium->sync_db, err);
+    if (rc != HF_OK)
+        medium_fail(medium);
+    pthread_mutex_lock(&medium->lock);
+    medium->syncing = false;
+    if (rc == HF_OK && number > medium->synced)
+        medium->synced = number;
+    pthread_cond_broadcast(&medium->changed);
+}
+
+int medium_sync_to(struct medium *medium, uint64_t number, struct hf_error *err)
+{
+    int rc;
+
+    pthread_mutex_lock(&medium->lock);
+    while ((rc = medium_check(medium, err)) == HF_OK && medium->synced < number) {
+        if (medium->syncing)
+            pthread_cond_wait(&medium->changed, &medium->lock);
+        else
+            sync_once(medium, err);
+    }
+    pthread_mutex_unlock(&medium->lock);
+    return rc;
+}
+
+int medium_sync_all(struct medium *medium, struct hf_error *err)
+{
+    /* A number of its own makes it wait for a sync that begins after this moment. */
+    return medium_sync_to(medium, atomic_fetch_add(&medium->committed, 1) + 1, err);
+}
+
+/* --- checkpoints ------------------------------------------------------------------------------- */
+
+/* A failed sync within a checkpoint is as final as any other. A full disk or a busy reader is not. */
+static void checkpoint(struct medium *medium, int mode)
+{
+    int code = sqlite3_wal_checkpoint_v2(medium->checkpoint_db.handle, "main", mode, NULL, NULL);
+
+    if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+        medium_fail(medium);
+}
+
+/* With medium->lock held, which is given up meanwhile. */
+static void checkpoint_once(struct medium *medium)
+{
+    int pages = medium->log_pages;
+
+    medium->checkpoint_wanted = false;
+    medium->checkpoint_running = true;
+    pthread_mutex_unlock(&medium->lock);
+    checkpoint(medium, SQLITE_CHECKPOINT_PASSIVE);
+    /* Under an unbroken load the log is never copied to its end beside the writers; then they wait for
+     * the little that is left. */
+    if (pages > 2 * MEDIUM_CHECKPOINT_PAGES)
+        checkpoint(medium, SQLITE_CHECKPOINT_RESTART);
+    pthread_mutex_lock(&medium->lock);
+    medium->checkpoint_running = false;
+    pthread_cond_broadcast(&medium->changed);
+}
+
+static void *checkpoint_thread(void *arg)
+{
+    struct medium *medium = arg;
+
+    pthread_mutex_lock(&medium->lock);
+    while (!medium->stopping) {
+        if (medium->checkpoint_wanted && !medium->checkpoint_running)
+            checkpoint_once(medium);
+        else
+            pthread_cond_wait(&medium->changed, &medium->lock);
+    }
+    pthread_mutex_unlock(&medium->lock);
+    return NULL;
+}
+
+void medium_log_grew(struct medium *medium, int pages)
+{
+    if (pages < MEDIUM_CHECKPOINT_PAGES)
+        return;
+    pthread_mutex_lock(&medium->lock);
+    medium->log_pages = pages;
+    medium->checkpoint_wanted = true;
+    if (!medium->thread_started)
+        medium->thread_started =
+            pthread_create(&medium->thread, NULL, checkpoint_thread, medium) == 0;
+    if (!medium->thread_started && !medium->checkpoint_running)
+        checkpoint_once(medium);
+    pthread_cond_broadcast(&medium->changed);
+    pthread_mutex_unlock(&medium->lock);
+}
+
+void medium_make_room(struct medium *medium)
+{
+    pthread_mutex_lock(&medium->lock);
+    while (medium->checkpoint_running)
+        pthread_cond_wait(&medium->changed, &medium->lock);
+    medium->checkpoint_running = true;
+    pthread_mutex_unlock(&medium->lock);
+    checkpoint(medium, SQLITE_CHECKPOINT_TRUNCATE);
+    pthread_mutex_lock(&medium->lock);
+    medium->checkpoint_running = false;
+    pthread_cond_broadcast(&medium->changed);
+    pthread_mutex_unlock(&medium->lock);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Rows of sessions, their index rows, history, host sessions, events and audit, read and written whole. */
+#ifndef ENGINE_SQLITE_SESSION_ROW_H
+#define ENGINE_SQLITE_SESSION_ROW_H
+
+#include "engine/sqlite/writer.h"
+#include "store/lease.h"
+#include "store/types.h"
+
+/** Text columns are copied here, so that a row outlives its statement. */
+struct session_row {
+    uint64_t sid;
+    char name[SESSION_NAME_MAX + 1];
+    enum session_state state;
+    int64_t created;
+    uint64_t version;
+    bool has_root;
+    struct object_id root;
+    int64_t time;
+    uint64_t bytes, files;
+    uint64_t versions;
+    struct lease_row lease;
+    bool pinned;
+    char pinned_by[256];
+};
+
+/** Reads and verifies the row that `statement` (a session query) is on. */
+int session_row_read(sqlite3_stmt *statement, struct session_row *ret_row, struct hf_error *err);
+/** Columns of a session query, the checksum included, before those of other tables. */
+#define SESSION_ROW_COLUMNS 18
+
+/** One session in any state, by number; a live one by name. HF_NOENT. */
+int session_row_load(struct db *db, uint64_t sid, struct session_row *ret_row,
+                     struct hf_error *err);
+int session_row_find(struct db *db, const char *name, struct session_row *ret_row,
+                     struct hf_error *err);
+
+/** Adds the row of a new session. */
+int session_row_insert(struct db *db, const struct session_row *row, struct hf_error *err);
+/** Writes what a commit changes: version, root, time, sizes, versions. */
+int session_row_move(struct db *db, const struct session_row *row, int64_t old_time,
+                     struct hf_error *err);
+/** Writes its name, state and lease; or its lease alone. */
+int session_row_update(struct db *db, const struct session_row *row, struct hf_error *err);
+int session_row_lease(struct db *db, const struct session_row *row, struct hf_error *err);
+
+/** The head in it. */
+void session_row_head(const struct session_row *row, struct session_head *ret_head);
+
+/** Writes a session's index row; `meta`'s sizes are not part of it. */
+int session_meta_write(struct db *db, uint64_t sid, const struct session_meta *meta,
+                       struct hf_error *err);
+/** Reads the index row that starts at column `first`; its strings are borrowed until the next step. */
+int session_meta_read(sqlite3_stmt *statement, int first, struct session_meta *ret_meta,
+                      struct hf_error *err);
+
+int history_row_read(sqlite3_stmt *statement, struct history_entry *ret_entry,
+                     struct hf_error *err);
+int history_row_insert(struct db *db, const struct session_row *row, uint64_t host, uint64_t token,
+                       struct hf_error *err);
+
+int audit_row_insert(struct transaction *transaction, enum audit_event event, uint64_t sid,
+                     uint64_t host, uint64_t token, const char *detail, struct hf_error *err);
+
+/** Tells host sessions: `target` alone, or (0) every one but `origin`. Nothing when there is no other. */
+int event_row_insert(struct transaction *transaction, const struct store_event *event,
+                     uint64_t origin, uint64_t target, struct hf_error *err);
+
+/** The number that a query without parameters gives. */
+int query_number(struct db *db, enum query query, uint64_t *ret_number, struct hf_error *err);
+
+/** The row of a host session, with strings copied. */
+struct host_row {
+    uint64_t host;
+    struct host_identity identity; /**< its strings point to those below */
+    bool alive;                    /**< as far as the row says */
+    int64_t registered;
+    char name[256];
+    char mount_point[1024];
+};
+
+int host_row_read(sqlite3_stmt *statement, struct host_row *ret_row, struct hf_error *err);
+/** HF_NOENT. */
+int host_row_load(struct db *db, uint64_t host, struct host_row *ret_row, struct hf_error *err);
+int host_row_insert(struct db *db, const struct host_row *row, struct hf_error *err);
+int host_row_update(struct db *db, const struct host_row *row, struct hf_error *err);
+
+/** The row of the whole store. */
+struct store_row {
+    uint64_t schema;
+    uint8_t uuid[UUID_SIZE];
+    struct chunker_params chunker;
+    bool strict;
+    bool keyed;
+    uint8_t key[32];
+    int64_t created;
+    uint64_t next_sid, next_host, generation, sweeps;
+};
+
+int store_row_load(struct db *db, struct store_row *ret_row, struct hf_error *err);
+/** Inserts or replaces it. */
+int store_row_write(struct db *db, const struct store_row *row, struct hf_error *err);
+
+#endif

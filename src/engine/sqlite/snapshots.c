@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fnmatch.h>
+
+#include "engine/sqlite/engine.h"
+#include "engine/sqlite/session_row.h"
+
+struct snapshot_write {
+    struct write write;
+    const char *name;
+    const char *const *globs;
+    size_t n;
+    uint64_t id, sessions, pins;
+};
+
+/* No glob takes everything that has a root, the shared tree too. */
+static bool wanted(const struct snapshot_write *snapshot, const struct session_row *row)
+{
+    if (row->state != SESSION_LIVE || !row->has_root)
+        return false;
+    if (snapshot->n == 0)
+        return true;
+    for (size_t i = 0; row->sid != SHARED_SID && i < snapshot->n; i++)
+        if (fnmatch(snapshot->globs[i], row->name, 0) == 0)
+            return true;
+    return false;
+}
+
+static int pin(struct snapshot_write *snapshot, struct db *db, const struct session_row *row,
+               struct hf_error *err)
+{
+    snapshot->pins++;
+    snapshot->sessions += row->sid != SHARED_SID;
+    return db_run_summed(db, QUERY_SNAPSHOT_ROOT_INSERT, "snapshot_root",
+                         DB_VALUES(db_uint(snapshot->id), db_uint(row->sid), db_uint(row->version),
+                                   db_blob(row->root.bytes, OBJECT_ID_SIZE), db_int(row->time),
+                                   db_uint(row->bytes), db_uint(row->files)),
+                         err);
+}
+
+static int pin_all(struct snapshot_write *snapshot, struct db *db, struct hf_error *err)
+{
+    DB_STATEMENT_AUTO *statement = NULL;
+    struct session_row row;
+    int rc = db_start(db, QUERY_SESSION_ALL, DB_NO_VALUES, &statement, err);
+
+    while (rc == HF_OK && (rc = db_next(db, statement, err)) == 1) {
+        rc = session_row_read(statement, &row, err);
+        if (rc == HF_OK && wanted(snapshot, &row))
+            rc = pin(snapshot, db, &row, err);
+    }
+    return rc;
+}
+
+/* The id of the snapshot with this name: 1, 0 when there is none, or a failure. */
+static int find_snapshot(struct db *db, const char *name, uint64_t *ret_id, struct hf_error *err)
+{
+    DB_STATEMENT_AUTO *statement = NULL;
+    int rc = db_start(db, QUERY_SNAPSHOT_FIND, DB_VALUES(db_text(name)), &statement, err);
+
+    if (rc == HF_OK)
+        rc = db_next(db, statement, err);
+    if (rc != 1)
+        return rc;
+    rc = db_verify(statement, "snapshot", 0, 5, err);
+    if (rc != HF_OK)
+        return rc;
+    *ret_id = db_column_uint(statement, 0);
+    return 1;
+}
+
+static int run_create(struct write *write, struct transaction *transaction, struct hf_error *err)
+{
+    struct snapshot_write *snapshot = (struct snapshot_write *)write;
+    struct db *db = transaction->db;
+    int rc = find_snapshot(db, snapshot->name, &snapshot->id, err);
+
+    if (rc == 1)
+        return hf_fail(err, HF_EXIST, "there is a snapshot %s already", snapshot->name);
+    snapshot->sessions = snapshot->pins = 0;
+    if (rc == HF_OK)
+        rc = query_number(db, QUERY_SNAPSHOT_LAST, &snapshot->id, err);
+    snapshot->id++;
+    if (rc == HF_OK)
+        rc = pin_all(snapshot, db, err);
+    if (rc == HF_OK && snapshot->n > 0 && snapshot->pins == 0)
+        return hf_fail(err, HF_NOENT, "no session matches");
+    if (rc == HF_OK)
+        rc = db_run_summed(db, QUERY_SNAPSHOT_INSERT, "snapshot",
+                           DB_VALUES(db_uint(snapshot->id), db_text(snapshot->name),
+                                     db_int(transaction->now), db_uint(snapshot->sessions),
+                                     db_uint(snapshot->pins)),
+                           err);
+    return rc;
+}
+
+int sqlite_snapshot_create(struct store *base, const char *name, const char *const *globs, size_t n,
+                           struct hf_error *err)
+{
+    struct snapshot_write snapshot = {
+        .write = {.run = run_create}, .name = name, .globs = globs, .n = n};
+
+    return writer_do(&sqlite_store_of(base)->writer, &snapshot.write, err);
+}
+
+int sqlite_snapshot_list(struct store *base, snapshot_visit_fn visit, void *arg,
+                         struct hf_error *err)
+{
+    struct sqlite_store *store = sqlite_store_of(base);
+    sqlite3_stmt *statement = NULL;
+    struct db *reader;
+    int rc = readers_take(&store->readers, &reader, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = db_start(reader, QUERY_SNAPSHOT_ALL, DB_NO_VALUES, &statement, err);
+    while (rc == HF_OK && (rc = db_next(reader, statement, err)) == 1) {
+        rc = db_verify(statement, "snapshot", 0, 5, err);
+        if (rc == HF_OK)
+            rc = visit(&(struct snapshot_info){.name = db_column_text(statement, 1),
+                                               .time = db_column_int(statement, 2),
+                                               .sessions = db_column_uint(statement, 3)},
+                       arg);
+    }
+    db_done(statement);
+    readers_give(&store->readers, reader);
+    return rc;
+}
+
+static int run_delete(struct write *write, struct transaction *transaction, struct hf_error *err)
+{
+    struct snapshot_write *snapshot = (struct snapshot_write *)write;
+    int rc = find_snapshot(transaction->db, snapshot->name, &snapshot->id, err);
+
+    if (rc == 0)
+        return hf_fail(err, HF_NOENT, "there is no snapshot %s", snapshot->name);
+    if (rc == 1)
+        rc = db_run(transaction->db, QUERY_SNAPSHOT_ROOTS_DELETE, DB_VALUES(db_uint(snapshot->id)),
+                    err);
+    if (rc == HF_OK)
+        rc = db_run(transaction->db, QUERY_SNAPSHOT_DELETE, DB_VALUES(db_uint(snapshot->id)), err);
+    return rc;
+}
+
+int sqlite_snapshot_delete(struct store *base, const char *name, struct hf_error *err)
+{
+    struct snapshot_write snapshot = {.write = {.run = run_delete}, .name = name};
+
+    return writer_do(&sqlite_store_of(base)->writer, &snapshot.write, err);
+}

@@ -1,0 +1,228 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Every query of the engine. ?1 … ?n are bound in order; where a row carries a checksum, the columns of
+-- the table come first, in its order, and the checksum follows them.
+
+-- name: begin
+BEGIN IMMEDIATE
+-- name: begin_read
+BEGIN
+-- name: commit
+COMMIT
+-- name: rollback
+ROLLBACK
+
+-- name: writer_facts
+SELECT sweeps, generation, (SELECT count(*) FROM host WHERE state = 1 AND host <> ?1),
+    (SELECT count(*) FROM host WHERE state = 1 AND host = ?1) FROM store
+
+-- The store ---------------------------------------------------------------------------------------
+
+-- name: store_read
+SELECT id, schema, uuid, chunk_min, chunk_avg, chunk_max, strict, key, created, next_sid, next_host,
+    generation, sweeps, sum FROM store
+-- name: store_write
+INSERT OR REPLACE INTO store VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+
+-- Objects -----------------------------------------------------------------------------------------
+
+-- name: object_seek
+SELECT seq, rest, kind, generation FROM object WHERE key = ?1
+-- name: object_get
+SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object WHERE key = ?1
+-- name: object_get_seq
+SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object WHERE seq = ?1
+-- name: object_at
+SELECT key, rest FROM object WHERE seq = ?1
+-- name: object_insert
+INSERT INTO object (key, rest, kind, encoding, size, base, generation, sum, packed)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, ?8)
+-- name: object_all
+SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object
+    WHERE seq > ?1 ORDER BY seq LIMIT ?2
+-- name: object_totals
+SELECT count(*), coalesce(sum(size), 0), coalesce(sum(length(packed)), 0) FROM object
+
+-- Sessions ----------------------------------------------------------------------------------------
+
+-- name: session_load
+SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
+    holder, since, refused, pinned_by, sum FROM session WHERE sid = ?1
+-- name: session_find
+SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
+    holder, since, refused, pinned_by, sum FROM session WHERE name = ?1 AND state = 1 AND sid <> 0
+-- name: session_insert
+INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+    ?17, ?18)
+-- name: session_move
+UPDATE session SET version = ?5, root = ?6, time = ?7, bytes = ?9, files = ?10, versions = ?11,
+    sum = ?18 WHERE sid = ?1
+-- name: session_move_hour
+UPDATE session SET version = ?5, root = ?6, time = ?7, hour = ?8, bytes = ?9, files = ?10,
+    versions = ?11, sum = ?18 WHERE sid = ?1
+-- name: session_update
+UPDATE session SET name = ?2, state = ?3, token = ?12, lease = ?13, holder = ?14, since = ?15,
+    refused = ?16, pinned_by = ?17, sum = ?18 WHERE sid = ?1
+-- name: session_lease
+UPDATE session SET token = ?12, lease = ?13, holder = ?14, since = ?15, refused = ?16,
+    pinned_by = ?17, sum = ?18 WHERE sid = ?1
+-- name: session_all
+SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
+    holder, since, refused, pinned_by, sum FROM session ORDER BY sid
+-- name: session_held_by
+SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
+    holder, since, refused, pinned_by, sum FROM session WHERE holder = ?1 AND holder <> 0 ORDER BY sid
+-- name: session_leased
+SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
+    holder, since, refused, pinned_by, sum FROM session WHERE holder <> 0
+    ORDER BY sid
+-- name: session_counts
+SELECT count(*) FILTER (WHERE state = 1 AND sid <> 0), count(*) FILTER (WHERE state = 2),
+    coalesce(sum(versions), 0), coalesce(sum(bytes) FILTER (WHERE state = 1), 0) FROM session
+
+-- name: meta_write
+INSERT OR REPLACE INTO session_meta VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+-- name: meta_all
+SELECT sid, cwd, git_root, repository, branch, name, created_at, updated_at, sum
+    FROM session_meta ORDER BY sid
+
+-- Lists of sessions with their index rows: ?1 the state, ?2 the name to begin after, ?3 what to look for.
+-- name: list_all
+SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
+    FROM session s LEFT JOIN session_meta m ON m.sid = s.sid
+    WHERE s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.state, s.name, s.sid
+-- name: list_by_hour
+SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
+    FROM session s INDEXED BY session_by_hour LEFT JOIN session_meta m ON m.sid = s.sid
+    WHERE s.hour >= ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
+-- name: list_by_repository
+SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
+    FROM session_meta m JOIN session s ON s.sid = m.sid
+    WHERE m.repository = ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
+-- name: list_by_branch
+SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
+    FROM session_meta m JOIN session s ON s.sid = m.sid
+    WHERE m.branch = ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
+-- name: list_by_cwd
+SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
+    FROM session_meta m JOIN session s ON s.sid = m.sid
+    WHERE m.cwd = ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
+-- name: list_by_git_root
+SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
+    FROM session_meta m JOIN session s ON s.sid = m.sid
+    WHERE m.git_root = ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
+
+-- History and rescues -------------------------------------------------------------------------------
+
+-- name: history_insert
+INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+-- name: history_read
+SELECT sid, version, root, time, host, token, bytes, files, sum FROM history
+    WHERE sid = ?1 AND version <= ?2 ORDER BY version DESC LIMIT ?3
+-- name: history_all
+SELECT sid, version, root, time, host, token, bytes, files, sum FROM history ORDER BY sid, version
+-- name: session_count
+SELECT count(*) FROM session WHERE sid = ?1
+-- name: meta_count
+SELECT count(*) FROM session_meta WHERE sid = ?1
+-- name: history_count
+SELECT count(*) FROM history WHERE sid = ?1
+-- name: rescue_insert
+INSERT INTO rescue VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+-- name: rescue_last
+SELECT coalesce(max(id), 0) FROM rescue
+-- name: rescue_all
+SELECT id, sid, version, root, time, host, token, bytes, files, reason, sum FROM rescue ORDER BY id
+
+-- Host sessions, events, audit ------------------------------------------------------------------------
+
+-- name: host_insert
+INSERT INTO host VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+-- name: host_update
+UPDATE host SET state = ?9, sum = ?11 WHERE host = ?1
+-- name: host_load
+SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, state, registered, sum
+    FROM host WHERE host = ?1
+-- name: host_alive
+SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, state, registered, sum
+    FROM host WHERE state = 1 ORDER BY host
+-- name: host_all
+SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, state, registered, sum
+    FROM host ORDER BY host
+
+-- name: event_insert
+INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+-- name: event_last
+SELECT coalesce(max(id), 0) FROM event
+-- name: event_after
+SELECT id, kind, sid, version, token, origin, target, sum FROM event WHERE id > ?1 ORDER BY id LIMIT ?2
+-- name: event_all
+SELECT id, kind, sid, version, token, origin, target, sum FROM event ORDER BY id
+-- name: event_trim
+DELETE FROM event WHERE id <= ?1
+
+-- name: audit_insert
+INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+-- name: audit_last
+SELECT coalesce(max(id), 0) FROM audit
+-- name: audit_all
+SELECT id, time, event, sid, host, token, detail, sum FROM audit WHERE id >= ?1 ORDER BY id
+-- name: audit_check
+SELECT id, time, event, sid, host, token, detail, sum FROM audit ORDER BY id
+-- name: audit_of
+SELECT id, time, event, sid, host, token, detail, sum FROM audit WHERE sid = ?2 AND id >= ?1 ORDER BY id
+
+-- Locks -------------------------------------------------------------------------------------------
+
+-- name: lock_insert
+INSERT INTO lock VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+-- name: lock_of_file
+SELECT ino, kind, host, owner, start, end, type, pid, sum FROM lock WHERE ino = ?1 AND kind = ?2
+-- name: lock_all
+SELECT ino, kind, host, owner, start, end, type, pid, sum FROM lock
+-- name: lock_clear_owner
+DELETE FROM lock WHERE ino = ?1 AND kind = ?2 AND host = ?3 AND owner = ?4
+-- name: lock_clear_host
+DELETE FROM lock WHERE host = ?1
+
+-- Snapshots ---------------------------------------------------------------------------------------
+
+-- name: snapshot_last
+SELECT coalesce(max(id), 0) FROM snapshot
+-- name: snapshot_insert
+INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+-- name: snapshot_root_insert
+INSERT INTO snapshot_root VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+-- name: snapshot_find
+SELECT id, name, time, sessions, roots, sum FROM snapshot WHERE name = ?1
+-- name: snapshot_all
+SELECT id, name, time, sessions, roots, sum FROM snapshot ORDER BY name
+-- name: snapshot_roots
+SELECT snapshot, sid, version, root, time, bytes, files, sum FROM snapshot_root
+    WHERE snapshot = ?1 ORDER BY sid
+-- name: snapshot_roots_all
+SELECT snapshot, sid, version, root, time, bytes, files, sum FROM snapshot_root
+-- name: snapshot_count
+SELECT count(*) FROM snapshot_root WHERE snapshot = ?1
+-- name: snapshot_delete
+DELETE FROM snapshot WHERE id = ?1
+-- name: snapshot_roots_delete
+DELETE FROM snapshot_root WHERE snapshot = ?1
+
+-- Checks ------------------------------------------------------------------------------------------
+
+-- name: schema_text
+SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name
+-- name: integrity
+SELECT integrity_check FROM pragma_integrity_check(100)

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The one connection that writes, and the queue before it.
+ *
+ * A change is a `struct write` whose run() checks and then writes. The first caller to find the writer
+ * free leads: it takes all that are waiting as one batch, runs them in one transaction, commits, and
+ * wakes them; the first of those that came meanwhile leads next. There is no thread of its own.
+ *
+ *     QUEUED --leader takes the batch--> RUNNING --+--> DONE
+ *                                           |      |
+ *                     the batch's transaction fails: each alone, in a transaction of its own
+ *
+ * A run() that fails before it has changed anything does not disturb the others of its batch. One that
+ * fails later makes the batch roll back, and every member run again alone: so run() may be called more
+ * than once, and must set everything it gives back anew.
+ */
+#ifndef ENGINE_SQLITE_WRITER_H
+#define ENGINE_SQLITE_WRITER_H
+
+#include <pthread.h>
+
+#include "engine/sqlite/db.h"
+#include "engine/sqlite/medium.h"
+
+struct writer;
+
+/** What a run() is given. */
+struct transaction {
+    struct writer *writer;
+    struct db *db;
+    int64_t now;     /**< the store's clock, read once for the transaction */
+    unsigned others; /**< host sessions beside this handle's own that are registered */
+    bool ring;       /**< set by run(): other handles must look */
+};
+
+struct write {
+    int (*run)(struct write *write, struct transaction *transaction, struct hf_error *err);
+    bool sync; /**< the caller waits for the medium */
+    bool
+        keep; /**< set by run(): what it wrote stays although it fails (a line of the audit trail) */
+
+    /* The writer's. */
+    struct write *next;
+    pthread_cond_t wake;
+    bool done;
+    int status;
+    uint64_t number;
+    struct hf_error error;
+};
+
+struct writer {
+    struct db db; /**< used by the leader */
+    const struct clock *clock;
+    struct medium *medium;
+    /** What the leader keeps of the store between transactions, while nobody else has changed it. */
+    uint32_t data_version;
+    bool known;
+    atomic_uint_fast64_t own_host; /**< this handle's host session, or 0 */
+    bool own_alive;                /**< nobody has taken it for dead */
+    unsigned others;
+    uint64_t sweeps, generation;
+    uint64_t transactions, writes; /**< for measurements */
+    int log_pages;                 /**< after the last commit */
+
+    void (*ring)(void *arg); /**< wakes other handles; called outside of transactions */
+    void *ring_arg;
+
+    pthread_mutex_t lock; /**< guards what follows; nothing is acquired under it */
+    bool led;
+    struct write *first, **last;
+};
+
+void writer_init(struct writer *writer);
+int writer_open(struct writer *writer, const char *path, const char *vfs, struct medium *medium,
+                const struct clock *clock, struct hf_error *err);
+/** Accepts one that was not opened. */
+void writer_close(struct writer *writer);
+
+/** Runs `write` in a transaction, shared with others that wait. Returns what it returned. */
+int writer_do(struct writer *writer, struct write *write, struct hf_error *err);
+
+/** Within a transaction: what the leader keeps is to be read anew (hosts or sweeps changed). */
+void writer_forget(struct writer *writer);
+
+#endif
