@@ -466,3 +466,8 @@ bool trace_store_counters(struct store *store, struct trace_counters *ret_counte
     pthread_mutex_unlock(&trace->mutex);
     return true;
 }
+
+struct store *trace_store_below(struct store *store)
+{
+    return trace_of(store)->below;
+}

@@ -33,4 +33,7 @@ int trace_store_new(struct store *below, const struct clock *clock, int fd,
 /** The counters so far, if `store` is a trace store; false otherwise. Thread safe. */
 bool trace_store_counters(struct store *store, struct trace_counters *ret_counters);
 
+/** The store below, still owned by `store`, which must be a trace store (asserted). */
+struct store *trace_store_below(struct store *store);
+
 #endif

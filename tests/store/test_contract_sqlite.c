@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contract over the sqlite engine: plain, and below the trace decorator. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "contract.h"
+#include "engine/decorator/trace.h"
+#include "engine/open.h"
+
+static void new_url(char *ret_url, size_t size)
+{
+    char folder[] = "/tmp/holdfast-contract-XXXXXX";
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(ret_url, size, "sqlite:%s/store.db", folder);
+}
+
+static void remove_store(const char *url)
+{
+    static const char *const ends[] = {"", "-wal", "-shm", "-bell"};
+    const char *path = url + strlen("sqlite:");
+    char name[600];
+
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        snprintf(name, sizeof name, "%s%s", path, ends[i]);
+        unlink(name);
+    }
+    snprintf(name, sizeof name, "%s", path);
+    *strrchr(name, '/') = '\0';
+    assert_int_equal(rmdir(name), 0);
+}
+
+static int open_plain(const char *url, unsigned flags, struct store **ret_store,
+                      struct hf_error *err)
+{
+    return store_open(url, flags, NULL, NULL, ret_store, err);
+}
+
+static int open_traced(const char *url, unsigned flags, struct store **ret_store,
+                       struct hf_error *err)
+{
+    struct store *below;
+    int rc = open_plain(url, flags, &below, err);
+
+    return rc == HF_OK ? trace_store_new(below, &clock_system, -1, ret_store, err) : rc;
+}
+
+static int open_keyed(const char *url, unsigned flags, struct store **ret_store,
+                      struct hf_error *err)
+{
+    struct store_create_options options = {.strict = true, .keyed = true};
+
+    return store_open(url, flags, &options, NULL, ret_store, err);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct contract_engine engines[] = {
+        {"sqlite", new_url, open_plain, NULL, remove_store, true},
+        {"trace+sqlite", new_url, open_traced, NULL, remove_store, true},
+        {"keyed strict sqlite", new_url, open_keyed, NULL, remove_store, true},
+    };
+    int failed = 0;
+
+    for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++)
+        failed |= contract_main(argc, argv, &engines[i]);
+    return failed;
+}
