@@ -157,11 +157,7 @@ static int count_session(const struct session_info *info, void *arg)
 
 static int count_host(const struct host_info *info, void *arg)
 {
-    struct count *count = arg;
-
-    count->total++;
-    count->alive += info->alive;
-    count->dead += !info->alive;
+    ((struct count *)arg)->alive += info->alive;
     return 0;
 }
 
@@ -186,11 +182,10 @@ static void check_owners(struct doctor *doctor, struct store *store)
         doctor_report(doctor, DOCTOR_FAILURE, "leases", "Run 'holdfast fsck'.", "%s", err.message);
         return;
     }
-    doctor_report(
-        doctor, leases.dead ? DOCTOR_WARNING : DOCTOR_OK, "leases",
-        leases.dead ? "Nothing to do: the next mount takes them over." : NULL,
-        "%u mounts alive, %u gone without a word; %u sessions held, %u of them by the dead",
-        hosts.alive, hosts.dead, leases.total, leases.dead);
+    doctor_report(doctor, leases.dead ? DOCTOR_WARNING : DOCTOR_OK, "leases",
+                  leases.dead ? "Nothing to do: the next mount takes them over." : NULL,
+                  "mounts: %u alive; sessions: %u held, %u of them by mounts that are gone",
+                  hosts.alive, leases.total, leases.dead);
 }
 
 static void check_times(struct doctor *doctor, struct store *store)

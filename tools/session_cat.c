@@ -149,8 +149,11 @@ static int run(int argc, char **argv)
         status = context_find_session(store, name, &session, &err);
     if (status == 0)
         status = context_find_version(store, &session, version, &root, &err);
-    if (status == 0)
+    if (status == 0) {
         status = cat(store, &root, path, &err);
+        if (status)
+            hf_fail_prefix(&err, status, "%s", session.name);
+    }
     store_close(store);
     return status ? command_fail(&err) : EX_OK;
 }
