@@ -232,6 +232,14 @@ static void commit_succeeded(struct session *session, const struct commit *commi
                       session->change_seq > session->committed_seq ? PHASE_DIRTY : PHASE_CLEAN);
 }
 
+/** The changes cancelled out, or were to what has no name any more: the head stays. */
+static void committed_nothing(struct session *session)
+{
+    session->committed_seq = session->built_seq;
+    session_set_phase(session,
+                      session->change_seq > session->committed_seq ? PHASE_DIRTY : PHASE_CLEAN);
+}
+
 /** What becomes of the session when its commit was refused. */
 static void commit_failed(struct session *session, int status)
 {
@@ -273,6 +281,10 @@ static int lead(struct session *session, bool sync)
     if (rc != HF_OK)
         goto out;
     seq = session->built_seq;
+    if (session->version > 0 && object_id_equal(&session->built, &session->root)) {
+        committed_nothing(session);
+        goto out;
+    }
     session_set_phase(session, PHASE_COMMITTING);
     session->sink_busy = true;
     pthread_mutex_unlock(&session->lock);

@@ -1,17 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * File locks of open files. Within a session its lease makes the mount's lock table the authority. In the
- * shared tree the local table comes first, and what it grants is then set in the store's table too,
- * always: whether another host is about is not looked at, so there is no moment at which it matters.
+ * shared tree the local table decides between the mount's own processes, and the store's table between
+ * hosts. The store is always asked, whether another host is about or not: so there is no moment at which
+ * one appears and does not see a lock.
  *
- *      request --> local table --granted--> store's table --granted--> held
- *                    | waits                   | in the way: local lock undone; a waiter is tried
- *                    v                         v again at EVENT_LOCKS_CHANGED
+ *      request --> local table? --free--> store's table? --free--> set in both: granted
+ *                      | in the way            | in the way
+ *                      v                       v
+ *                  waits there             waits for EVENT_LOCKS_CHANGED, then starts again
  */
 #ifndef TREE_FILELOCK_H
 #define TREE_FILELOCK_H
 
+#include <pthread.h>
+
 #include "tree/tree.h"
+
+struct filelock_wait;
+
+/** The waiting requests of the shared tree. */
+struct filelocks {
+    /** Everything here; recursive, since granting one request may end the waiting of another. */
+    pthread_mutex_t lock;
+    struct filelock_wait *waits;
+    uint64_t next_ticket;
+};
+
+void filelocks_init(struct filelocks *filelocks);
+/** Ends all waiting with HF_INTR. */
+void filelocks_clear(struct filelocks *filelocks);
 
 /** Tries the waiting requests again that the store refused. On the worker thread. */
 void filelock_retry(struct tree *tree);

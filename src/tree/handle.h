@@ -14,10 +14,12 @@ struct tree_handle {
     bool writes; /* open for writing */
     pid_t pid;
 
+    uint64_t flock_owner, posix_owner; /* filelocks.lock: of the last locks in the shared tree */
+
     /* session.lock: */
     struct tree_handle *next, *prev; /* in session.open_handles */
     uint64_t epoch;                  /* the session's when it was opened */
-    bool wrote; /* something is unsaved that this handle changed */
+    bool wrote;                      /* something is unsaved that this handle changed */
     struct listing *listing;         /* of a directory: its names when it was last rewound */
 };
 

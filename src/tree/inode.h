@@ -40,23 +40,25 @@ struct inode {
     struct buf xattrs; /**< the block, when xattrs_loaded */
     bool xattrs_loaded, xattrs_dirty;
 
-    struct inode *parent; /**< a reference; NULL for the top, linked and unlinked inodes */
-    char *name;           /**< in parent */
-    bool linked;          /**< lives in the session's link table */
-    bool unlinked;        /**< has no name any more; never part of a commit */
+    struct inode *parent;  /**< a reference; NULL for the top, linked and unlinked inodes */
+    char *name;            /**< in parent */
+    bool linked;           /**< lives in the session's link table */
+    bool unlinked;         /**< has no name any more; never part of a commit */
     uint64_t unlinked_seq; /**< the change that took its last name */
-    bool stale;           /**< not in the version that the session was reloaded from */
-    bool pseudo;          /**< ".holdfast" and "versions": not stored (versions.c) */
-    bool seen;            /**< mark of a reload */
+    bool stale;            /**< not in the version that the session was reloaded from */
+    bool pseudo;           /**< ".holdfast" and "versions": not stored (versions.c) */
+    bool seen;             /**< mark of a reload */
 
-    uint64_t lookups;    /**< by the kernel */
-    unsigned refs;       /**< children, handles, callers */
-    unsigned handles;    /**< open files of it */
-    uint64_t data_seq;   /**< the session's last change of this file's data or size */
-    uint64_t moved_on;   /**< how often the content changed by other hands than the kernel's */
-    uint64_t cached_at;  /**< moved_on when the kernel last opened it */
-    size_t counted;      /**< its share of tree.dirty_bytes */
-    uint64_t io_bytes;   /**< read and written since the last trim */
+    bool store_locked; /**< filelocks.lock: locks on it may be in the store's table */
+
+    uint64_t lookups;   /**< by the kernel */
+    unsigned refs;      /**< children, handles, callers */
+    unsigned handles;   /**< open files of it */
+    uint64_t data_seq;  /**< the session's last change of this file's data or size */
+    uint64_t moved_on;  /**< how often the content changed by other hands than the kernel's */
+    uint64_t cached_at; /**< moved_on when the kernel last opened it */
+    size_t counted;     /**< its share of tree.dirty_bytes */
+    uint64_t io_bytes;  /**< read and written since the last trim */
 
     bool dirty;
     struct inode *dirty_next, *dirty_prev; /**< in session.dirty */
@@ -74,9 +76,9 @@ int inode_new(struct session *session, uint64_t ino, uint32_t mode, struct inode
 int inode_load(struct session *session, const struct inode_record *record,
                struct inode **ret_inode);
 /** Takes over what a newer version says of a live inode; drops its unsaved state. */
-int inode_refresh(struct session *session, struct inode *inode,
-                  const struct inode_record *record);
+int inode_refresh(struct session *session, struct inode *inode, const struct inode_record *record);
 
+/** Takes a reference. */
 struct inode *inode_ref(struct inode *inode);
 /** Gives a reference back (NULL is fine) and frees what nothing holds. */
 void inode_unref(struct session *session, struct inode *inode);

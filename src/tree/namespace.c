@@ -619,9 +619,12 @@ static int do_move(struct session *session, struct move *move)
 static int rename_in(struct session *session, struct move *move, unsigned flags)
 {
     int64_t now = now_of(session);
-    int rc = check_move(session, move, flags);
+    int rc;
 
-    if (rc != HF_OK || move->source == move->target)
+    if (move->source == move->target) /* two names of one inode: nothing is done */
+        return flags & RENAME_NOREPLACE ? HF_EXIST : HF_OK;
+    rc = check_move(session, move, flags);
+    if (rc != HF_OK)
         return rc;
     rc = move->exchange ? do_exchange(session, move) : do_move(session, move);
     /* Even halfway, the directories differ from what is stored. */

@@ -32,10 +32,10 @@ struct session {
     bool view; /* read-only: an old version */
 
     atomic_uint pins;
-    struct hnode node;                 /* tree.lock: in tree.sessions */
-    int64_t used;                      /* tree.lock: when last pinned, for eviction */
-    struct session *timer_next;        /* timer.lock */
-    int64_t timer_at;                  /* timer.lock; 0: not in the list */
+    struct hnode node;          /* tree.lock: in tree.sessions */
+    int64_t used;               /* tree.lock: when last pinned, for eviction */
+    struct session *timer_next; /* timer.lock */
+    int64_t timer_at;           /* timer.lock; 0: not in the list */
 
     /* Lock order: change_lock, lock. */
     pthread_mutex_t change_lock; /* the shared tree: one change and its commit at a time */
@@ -44,10 +44,10 @@ struct session {
 
     enum session_phase phase;
     bool loaded;
-    bool deleted;       /* removed from the store */
-    char *name;         /* of the top directory; NULL when not known */
-    uint64_t origin;    /* of a view: the session that it shows, and its version */
-    uint64_t version;   /* committed; the base of the next commit */
+    bool deleted;     /* removed from the store */
+    char *name;       /* of the top directory; NULL when not known */
+    uint64_t origin;  /* of a view: the session that it shows, and its version */
+    uint64_t version; /* committed; the base of the next commit */
     struct object_id root;
     uint64_t next_ino;
     uint64_t bytes, files; /* of all files, for the index */
@@ -58,9 +58,9 @@ struct session {
     struct dirmap *links;
     uint64_t lookups; /* sum over the inodes */
     unsigned handles;
-    unsigned writers; /* handles open for writing */
+    unsigned writers;                 /* handles open for writing */
     struct tree_handle *open_handles; /* list */
-    uint64_t epoch;   /* grows when uncommitted work was taken away */
+    uint64_t epoch;                   /* grows when uncommitted work was taken away */
 
     struct inode *dirty; /* list of dirty inodes */
     struct blob_sink sink;
@@ -83,6 +83,7 @@ struct session {
 int session_new(struct tree *tree, uint64_t sid, struct session **ret_session);
 void session_free(struct session *session);
 
+/** Moves on to a phase that may follow the present one (asserted). Locked. */
 void session_set_phase(struct session *session, enum session_phase phase);
 
 /** Locks, and loads the working tree if it is not. On failure it is not locked. */

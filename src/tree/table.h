@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "tree/claims.h"
+#include "tree/filelock.h"
 #include "tree/session.h"
 #include "tree/timer.h"
 #include "tree/tree.h"
@@ -36,7 +37,7 @@ struct tree {
     struct lock_table *locks;
     struct claims *claims;
     struct session *shared; /* the shared tree: always pinned */
-    struct relay *relay; /* hears the store's events */
+    struct relay *relay;    /* hears the store's events */
     uint64_t host;
 
     atomic_uint other_hosts; /* alive, as the store last said */
@@ -50,6 +51,8 @@ struct tree {
     uint64_t next_view;         /* sid of the next view session */
     struct negative *negatives; /* names that the kernel was told are not at the top */
     size_t negative_count;
+
+    struct filelocks filelocks;
 
     unsigned known_hosts; /* worker thread: other_hosts at the last event */
 
@@ -76,6 +79,6 @@ bool table_exclusive(const struct session *session);
 double table_timeout(const struct session *session);
 
 #define INODE_SID(inode) ((inode) >> 40)
-#define INODE_INO(inode) ((inode) & NODE_INO_MAX)
+#define INODE_INO(inode) ((inode)&NODE_INO_MAX)
 
 #endif

@@ -47,15 +47,16 @@ static int lookup_shared(struct tree *tree, struct slice name, struct tree_entry
 /** Notes a name that the kernel is to believe missing. False: it must ask again. */
 static bool note_negative(struct tree *tree, const char *name)
 {
+    size_t size = strlen(name) + 1;
     struct negative *negative;
     bool noted = false;
 
     if (atomic_load(&tree->other_hosts) > 0)
         return false;
-    negative = malloc(sizeof *negative + strlen(name) + 1);
+    negative = malloc(sizeof *negative + size);
     if (!negative)
         return false;
-    strcpy(negative->name, name);
+    memcpy(negative->name, name, size);
     pthread_mutex_lock(&tree->lock);
     if (tree->negative_count < NEGATIVES_MAX) {
         negative->next = tree->negatives;

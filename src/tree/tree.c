@@ -27,6 +27,7 @@ static struct tree *tree_new(struct store *store, const struct tree_options *opt
     tree->next_view = FIRST_VIEW_SID;
     pthread_mutex_init(&tree->top_lock, NULL);
     pthread_mutex_init(&tree->lock, NULL);
+    filelocks_init(&tree->filelocks);
     tree->cache = blob_cache_new(store, tree->options.memory_limit / 4);
     tree->locks = lock_table_new();
     tree->claims = claims_new(options->claim_patterns);
@@ -103,6 +104,7 @@ static void tree_free(struct tree *tree)
         next = n->next;
         free(n);
     }
+    filelocks_clear(&tree->filelocks);
     lock_table_free(tree->locks);
     claims_free(tree->claims);
     blob_cache_free(tree->cache);

@@ -12,6 +12,7 @@ int write_truncate(struct session *session, struct inode *inode, uint64_t size,
 /** A write or truncation by anyone but root ends set-user-id and set-group-id. */
 void write_clear_privileges(struct inode *inode, const struct tree_caller *caller);
 /** Notes that the inode was changed, through `handle` (may be NULL). `data`: its content or size. */
-void write_done(struct session *session, struct inode *inode, struct tree_handle *handle, bool data);
+void write_done(struct session *session, struct inode *inode, struct tree_handle *handle,
+                bool data);
 
 #endif
