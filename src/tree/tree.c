@@ -113,6 +113,15 @@ static void tree_free(struct tree *tree)
     free(tree);
 }
 
+static int count_other(const struct host_info *info, void *arg)
+{
+    struct tree *tree = arg;
+
+    if (info->alive && info->host != tree->host)
+        atomic_fetch_add(&tree->other_hosts, 1);
+    return HF_OK;
+}
+
 static int load_shared(struct tree *tree, struct hf_error *err)
 {
     int rc = table_get(tree, SHARED_SID, &tree->shared);
@@ -149,6 +158,8 @@ int tree_open(struct store *store, const struct tree_options *options, struct tr
     if (rc == HF_OK)
         rc = store_host_register(store, &options->identity, &tree->relay->listener, &tree->host,
                                  err);
+    if (rc == HF_OK) /* until the first event tells */
+        rc = store_host_list(store, count_other, tree, err);
     if (rc == HF_OK)
         rc = load_shared(tree, err);
 out:

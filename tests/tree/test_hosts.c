@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Two mounts of one store: leases that go from one to the other, what each sees of the other, and work
+ *  that lost its lease. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "mount.h"
+
+struct pair {
+    struct mount a, b;
+};
+
+/** Retries for a while what depends on an event that is still under way. */
+static bool eventually(bool (*test)(struct pair *pair), struct pair *pair)
+{
+    struct timespec pause = {.tv_nsec = 2000000};
+
+    for (int i = 0; i < 2500; i++) {
+        if (test(pair))
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+static void close_pair(struct pair *pair)
+{
+    assert_int_equal(mount_close(&pair->a), HF_OK);
+    assert_int_equal(mount_close(&pair->b), HF_OK);
+}
+
+static struct pair *pair_of(void **state)
+{
+    return *state;
+}
+
+/** Whether each knows that it is not alone: what the kernel is told of the top holds for no time. */
+static bool both_know(struct pair *pair)
+{
+    struct tree_entry a, b;
+
+    return tree_getattr(pair->a.tree, TREE_ROOT, &a) == HF_OK &&
+           tree_getattr(pair->b.tree, TREE_ROOT, &b) == HF_OK && a.attr_timeout <= 0 &&
+           b.attr_timeout <= 0;
+}
+
+static int setup(void **state)
+{
+    static struct pair pair;
+    static int n;
+    char url[64];
+
+    snprintf(url, sizeof url, "memory:hosts%d", n++);
+    mount_open(&pair.a, url);
+    mount_open(&pair.b, url);
+    assert_true(eventually(both_know, &pair));
+    *state = &pair;
+    return mount_mkdir(&pair.a, "s", 0755);
+}
+
+static int teardown(void **state)
+{
+    close_pair(*state);
+    return 0;
+}
+
+static void close_is_seen_by_the_next_open(void **state)
+{
+    struct pair *pair = pair_of(state);
+    char text[64];
+
+    assert_int_equal(mount_write_text(&pair->a, "s/f", "one"), HF_OK);
+    assert_int_equal(mount_read_text(&pair->b, "s/f", text, sizeof text), HF_OK);
+    assert_string_equal(text, "one");
+    assert_int_equal(mount_write_text(&pair->a, "s/f", "two"), HF_OK);
+    assert_int_equal(mount_read_text(&pair->b, "s/f", text, sizeof text), HF_OK);
+    assert_string_equal(text, "two");
+}
+
+static void idle_lease_goes_to_who_asks(void **state)
+{
+    struct pair *pair = pair_of(state);
+    char text[64];
+
+    assert_int_equal(mount_write_text(&pair->a, "s/f", "from a"), HF_OK);
+    assert_int_equal(mount_mkdir(&pair->a, "s/d", 0755), HF_OK); /* not committed by a close */
+    assert_int_equal(mount_mkdir(&pair->b, "s/e", 0755), HF_OK); /* the recall commits it */
+    assert_int_equal(mount_write_text(&pair->b, "s/d/g", "from b"), HF_OK);
+    assert_int_equal(mount_write_text(&pair->a, "s/d/h", "from a again"), HF_OK);
+    assert_int_equal(mount_read_text(&pair->a, "s/d/g", text, sizeof text), HF_OK);
+    assert_string_equal(text, "from b");
+    assert_int_equal(mount_read_text(&pair->b, "s/d/h", text, sizeof text), HF_OK);
+    assert_string_equal(text, "from a again");
+}
+
+static void open_file_pins_the_lease(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct tree_handle *handle;
+    struct tree_entry entry;
+
+    assert_int_equal(mount_openfile(&pair->a, "s/f", O_CREAT | O_WRONLY, 0644, &handle), HF_OK);
+    assert_int_equal(tree_write(handle, &pair->a.caller, 0, "x", 1), HF_OK);
+    assert_int_equal(mount_mkdir(&pair->b, "s/d", 0755), HF_BUSY);
+    assert_int_equal(mount_write_text(&pair->b, "s/g", "x"), HF_BUSY);
+    assert_int_equal(mount_lookup(&pair->b, "s/g", &entry), HF_NOENT);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+    assert_int_equal(mount_mkdir(&pair->b, "s/d", 0755), HF_OK);
+}
+
+static void lock_pins_the_lease(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct tree_handle *handle;
+    struct tree_entry entry;
+    struct lock_request lock = {
+        .kind = LOCK_FLOCK, .type = LOCK_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
+
+    assert_int_equal(mount_write_text(&pair->a, "s/f", "x"), HF_OK);
+    assert_int_equal(mount_openfile(&pair->a, "s/f", O_RDONLY, 0, &handle), HF_OK);
+    assert_int_equal(mount_lookup(&pair->a, "s/f", &entry), HF_OK);
+    lock.inode = entry.inode;
+    lock.handle = (uint64_t)(uintptr_t)handle;
+    assert_int_equal(tree_lock(handle, &lock, false, NULL, NULL, NULL), HF_OK);
+    assert_int_equal(mount_mkdir(&pair->b, "s/d", 0755), HF_BUSY);
+    lock.type = LOCK_NONE;
+    assert_int_equal(tree_lock(handle, &lock, false, NULL, NULL, NULL), HF_OK);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+    assert_int_equal(mount_mkdir(&pair->b, "s/d", 0755), HF_OK);
+}
+
+static int count_rescues(const struct root_info *root, void *arg)
+{
+    *(unsigned *)arg += root->kind == ROOT_RESCUE;
+    return 0;
+}
+
+static bool a_writes_again(struct pair *pair)
+{
+    return mount_write_text(&pair->a, "s/after", "x") == HF_OK;
+}
+
+static bool rescue_is_there(struct pair *pair)
+{
+    unsigned rescues = 0;
+
+    store_roots(pair->b.store, count_rescues, &rescues, NULL);
+    return rescues == 1;
+}
+
+static void broken_lease_loses_no_work_silently(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct tree_handle *handle;
+    struct session_head head;
+    struct tree_entry entry;
+    struct lease lease;
+
+    assert_int_equal(mount_write_text(&pair->a, "s/f", "saved"), HF_OK);
+    assert_int_equal(store_session_find(pair->a.store, "s", &head, NULL), HF_OK);
+    assert_int_equal(mount_openfile(&pair->a, "s/g", O_CREAT | O_WRONLY, 0644, &handle), HF_OK);
+    assert_int_equal(tree_write(handle, &pair->a.caller, 0, "unsaved", 7), HF_OK);
+    /* Who breaks it needs the token; the session's holder is asked for it here. */
+    {
+        char token[32] = "";
+        size_t len;
+
+        assert_int_equal(mount_lookup(&pair->a, "s", &entry), HF_OK);
+        assert_int_equal(tree_getxattr(pair->a.tree, entry.inode, "user.holdfast.token", token,
+                                       sizeof token - 1, &len),
+                         HF_OK);
+        lease.token = strtoull(token, NULL, 10);
+    }
+    assert_int_equal(
+        store_lease_break(pair->b.store, head.sid, lease.token, "a test breaks it", NULL), HF_OK);
+    assert_true(eventually(rescue_is_there, pair));
+    assert_int_equal(tree_write(handle, &pair->a.caller, 7, "more", 4), HF_FENCED);
+    assert_int_equal(tree_flush(handle, 0), HF_FENCED);
+    tree_release(handle);
+    assert_true(eventually(a_writes_again, pair));
+    assert_int_equal(mount_lookup(&pair->a, "s/g", &entry), HF_NOENT);
+}
+
+static void shared_tree_is_written_by_both(void **state)
+{
+    struct pair *pair = pair_of(state);
+    char names[256], text[64];
+
+    assert_int_equal(mount_mkdir(&pair->a, ".d", 0755), HF_OK);
+    assert_int_equal(mount_mkdir(&pair->b, ".d", 0755), HF_EXIST);
+    assert_int_equal(mount_write_text(&pair->b, ".d/b", "b"), HF_OK);
+    assert_int_equal(mount_write_text(&pair->a, ".d/a", "a"), HF_OK);
+    assert_int_equal(mount_write_text(&pair->b, ".d/c", "c"), HF_OK);
+    assert_int_equal(mount_list(&pair->a, ".d", names, sizeof names), HF_OK);
+    assert_string_equal(names, "a b c ");
+    assert_int_equal(mount_read_text(&pair->a, ".d/c", text, sizeof text), HF_OK);
+    assert_string_equal(text, "c");
+}
+
+struct adder {
+    struct mount *mount;
+    char prefix;
+    int failures;
+};
+
+static void *add_files(void *arg)
+{
+    struct adder *adder = arg;
+    char path[32];
+
+    for (int i = 0; i < 40; i++) {
+        snprintf(path, sizeof path, ".d/%c%d", adder->prefix, i);
+        adder->failures += mount_write_text(adder->mount, path, path) != HF_OK;
+    }
+    return NULL;
+}
+
+static void shared_tree_loses_no_concurrent_change(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct adder adders[4] = {
+        {&pair->a, 'a', 0}, {&pair->a, 'b', 0}, {&pair->b, 'c', 0}, {&pair->b, 'd', 0}};
+    char names[4096], text[64];
+    pthread_t threads[4];
+    unsigned n = 0;
+
+    assert_int_equal(mount_mkdir(&pair->a, ".d", 0755), HF_OK);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, add_files, &adders[i]), 0);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(adders[i].failures, 0);
+    }
+    assert_int_equal(mount_list(&pair->a, ".d", names, sizeof names), HF_OK);
+    for (const char *p = names; *p; p++)
+        n += *p == ' ';
+    assert_int_equal(n, 160);
+    assert_int_equal(mount_read_text(&pair->b, ".d/a39", text, sizeof text), HF_OK);
+    assert_string_equal(text, ".d/a39");
+}
+
+static void shared_lock_is_seen_by_the_other_host(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct lock_request lock = {
+        .kind = LOCK_FLOCK, .type = LOCK_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
+    struct tree_handle *ha, *hb;
+    struct tree_entry entry;
+
+    assert_int_equal(mount_mkdir(&pair->a, ".d", 0755), HF_OK);
+    assert_int_equal(mount_write_text(&pair->a, ".d/l", ""), HF_OK);
+    assert_int_equal(mount_lookup(&pair->a, ".d/l", &entry), HF_OK);
+    assert_int_equal(mount_openfile(&pair->a, ".d/l", O_RDONLY, 0, &ha), HF_OK);
+    assert_int_equal(mount_openfile(&pair->b, ".d/l", O_RDONLY, 0, &hb), HF_OK);
+    lock.inode = entry.inode;
+    lock.handle = (uint64_t)(uintptr_t)ha;
+    assert_int_equal(tree_lock(ha, &lock, false, NULL, NULL, NULL), HF_OK);
+    lock.handle = (uint64_t)(uintptr_t)hb;
+    assert_int_equal(tree_lock(hb, &lock, false, NULL, NULL, NULL), HF_AGAIN);
+    assert_int_equal(mount_closefile(ha), HF_OK); /* the last close unlocks */
+    assert_int_equal(tree_lock(hb, &lock, false, NULL, NULL, NULL), HF_OK);
+    assert_int_equal(mount_closefile(hb), HF_OK);
+}
+
+struct waiting {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+    int status;
+};
+
+static void lock_done(int status, void *arg)
+{
+    struct waiting *waiting = arg;
+
+    pthread_mutex_lock(&waiting->lock);
+    waiting->done = true;
+    waiting->status = status;
+    pthread_cond_signal(&waiting->cond);
+    pthread_mutex_unlock(&waiting->lock);
+}
+
+static void waiting_for_another_hosts_lock_ends_with_it(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    struct lock_request lock = {
+        .kind = LOCK_POSIX, .type = LOCK_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
+    struct tree_handle *ha, *hb;
+    struct tree_entry entry;
+    uint64_t ticket;
+
+    assert_int_equal(mount_mkdir(&pair->a, ".d", 0755), HF_OK);
+    assert_int_equal(mount_write_text(&pair->a, ".d/l", ""), HF_OK);
+    assert_int_equal(mount_lookup(&pair->a, ".d/l", &entry), HF_OK);
+    assert_int_equal(mount_openfile(&pair->a, ".d/l", O_RDWR, 0, &ha), HF_OK);
+    assert_int_equal(mount_openfile(&pair->b, ".d/l", O_RDWR, 0, &hb), HF_OK);
+    lock.inode = entry.inode;
+    lock.handle = (uint64_t)(uintptr_t)ha;
+    assert_int_equal(tree_lock(ha, &lock, false, NULL, NULL, NULL), HF_OK);
+    lock.handle = (uint64_t)(uintptr_t)hb;
+    assert_int_equal(tree_lock(hb, &lock, true, lock_done, &waiting, &ticket), HF_PENDING);
+    assert_true(tree_lock_cancel(pair->b.tree, ticket));
+    assert_int_equal(waiting.status, HF_INTR);
+    waiting.done = false;
+    assert_int_equal(tree_lock(hb, &lock, true, lock_done, &waiting, &ticket), HF_PENDING);
+    assert_int_equal(tree_flush(ha, 1), HF_OK);
+    pthread_mutex_lock(&waiting.lock);
+    while (!waiting.done)
+        pthread_cond_wait(&waiting.cond, &waiting.lock);
+    pthread_mutex_unlock(&waiting.lock);
+    assert_int_equal(waiting.status, HF_OK);
+    tree_release(ha);
+    tree_flush(hb, 1);
+    tree_release(hb);
+}
+
+static void session_of_another_host_appears_and_goes(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct tree_entry entry;
+    char names[64];
+
+    assert_int_equal(mount_lookup(&pair->b, "t", &entry), HF_NOENT);
+    assert_int_equal(mount_mkdir(&pair->a, "t", 0755), HF_OK);
+    assert_int_equal(mount_lookup(&pair->b, "t", &entry), HF_OK);
+    assert_int_equal(mount_rename(&pair->a, "t", "u", 0), HF_OK);
+    assert_int_equal(mount_lookup(&pair->b, "t", &entry), HF_NOENT);
+    assert_int_equal(mount_lookup(&pair->b, "u", &entry), HF_OK);
+    assert_int_equal(mount_rmdir(&pair->b, "u"), HF_OK);
+    assert_int_equal(mount_list(&pair->a, "", names, sizeof names), HF_OK);
+    assert_string_equal(names, "s ");
+    assert_int_equal(mount_lookup(&pair->a, "u", &entry), HF_NOENT);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(close_is_seen_by_the_next_open),
+        TEST(idle_lease_goes_to_who_asks),
+        TEST(open_file_pins_the_lease),
+        TEST(lock_pins_the_lease),
+        TEST(broken_lease_loses_no_work_silently),
+        TEST(shared_tree_is_written_by_both),
+        TEST(shared_tree_loses_no_concurrent_change),
+        TEST(shared_lock_is_seen_by_the_other_host),
+        TEST(waiting_for_another_hosts_lock_ends_with_it),
+        TEST(session_of_another_host_appears_and_goes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
