@@ -188,12 +188,14 @@ static int finish(int exit_code)
     return exit_code;
 }
 
-/* mount(8) runs mount.fuse.holdfast for a line of fstab. */
+/* mount(8) runs these for a line of fstab. */
 static bool is_mount_helper(const char *program)
 {
     const char *slash = strrchr(program, '/');
 
-    return strcmp(slash ? slash + 1 : program, "mount.fuse.holdfast") == 0;
+    const char *name = slash ? slash + 1 : program;
+
+    return strcmp(name, "mount.fuse.holdfast") == 0 || strcmp(name, "mount.holdfast") == 0;
 }
 
 int main(int argc, char **argv)
