@@ -192,7 +192,6 @@ static int finish(int exit_code)
 static bool is_mount_helper(const char *program)
 {
     const char *slash = strrchr(program, '/');
-
     const char *name = slash ? slash + 1 : program;
 
     return strcmp(name, "mount.fuse.holdfast") == 0 || strcmp(name, "mount.holdfast") == 0;

@@ -120,8 +120,8 @@ const struct command command_umount = {
     .group = COMMAND_MOUNT,
     .summary = "commit everything and end a mount",
     .operands = "[MOUNTPOINT]",
-    .details = "Returns when everything is committed and the mount's daemon has ended. Without a\n"
-               "mount point it is ${COPILOT_HOME:-~/.copilot}/session-state.",
+    .details = "Returns when everything is committed and the mount's daemon has ended.\n"
+               "Without a mount point it is ${COPILOT_HOME:-~/.copilot}/session-state.",
     .options = specs,
     .max_operands = 1,
     .run = run_umount,

@@ -172,8 +172,8 @@ void unmount_users(const char *path, struct buf *ret_text)
     int found = 0;
 
     while (proc && stat(path, &st) == 0 && found < MAX_USERS && (entry = readdir(proc)))
-        if (isdigit((unsigned char)entry->d_name[0]) && atoi(entry->d_name) != getpid() &&
-            uses(entry->d_name, st.st_dev)) {
+        if (isdigit((unsigned char)entry->d_name[0]) &&
+            strtol(entry->d_name, NULL, 10) != getpid() && uses(entry->d_name, st.st_dev)) {
             append_process(entry->d_name, ret_text);
             found++;
         }
