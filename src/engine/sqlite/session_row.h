@@ -54,11 +54,13 @@ int session_meta_write(struct db *db, uint64_t sid, const struct session_meta *m
 int session_meta_read(sqlite3_stmt *statement, int first, struct session_meta *ret_meta,
                       struct hf_error *err);
 
+/** A version in the history: from the row that the statement is at, and the head as a new row. */
 int history_row_read(sqlite3_stmt *statement, struct history_entry *ret_entry,
                      struct hf_error *err);
 int history_row_insert(struct db *db, const struct session_row *row, uint64_t host, uint64_t token,
                        struct hf_error *err);
 
+/** One row of the audit trail. */
 int audit_row_insert(struct transaction *transaction, enum audit_event event, uint64_t sid,
                      uint64_t host, uint64_t token, const char *detail, struct hf_error *err);
 
