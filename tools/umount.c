@@ -109,7 +109,7 @@ struct umount_arguments {
 
 static const struct option_spec specs[] = {
     {"lazy", 'l', OPTION_FLAG, offsetof(struct umount_arguments, lazy), NULL,
-     "take it out of sight now, and end it when nobody uses it"},
+     "take it out of sight now, end it when it is not used"},
     {0}};
 
 static int run_umount(int argc, char **argv);
