@@ -52,9 +52,9 @@ int codec_content_encode(const struct content *content, struct buf *out);
 int codec_content_take(struct slice *rest, enum content_kind kind, size_t len,
                        struct content *ret_content);
 
-/** One extent, and back. */
+/** One extent, and back. What `extent` holds after a failure is not defined. */
 int codec_extent_append(struct buf *bytes, const struct extent *extent);
-int codec_extent_take(struct slice *rest, struct extent *ret_extent);
+int codec_extent_take(struct slice *rest, struct extent *extent);
 
 /** Whether an entry may stand in a directory: its name, and its record or link. */
 bool codec_name_valid(struct slice name);

@@ -19,6 +19,8 @@
 
 #define EXTENT_CHUNK 1
 #define EXTENT_HOLE 2
+#define EXTENT_CHUNK_SIZE (5 + OBJECT_ID_SIZE)
+#define EXTENT_HOLE_SIZE 9
 
 int codec_check_version(uint8_t version)
 {
@@ -31,12 +33,12 @@ int codec_check_version(uint8_t version)
 
 int codec_extent_append(struct buf *bytes, const struct extent *extent)
 {
-    uint8_t item[5 + OBJECT_ID_SIZE];
+    uint8_t item[EXTENT_CHUNK_SIZE];
 
     if (extent->hole) {
         item[0] = EXTENT_HOLE;
         bytes_put_u64(item + 1, extent->len);
-        return buf_append(bytes, item, 9);
+        return buf_append(bytes, item, EXTENT_HOLE_SIZE);
     }
     item[0] = EXTENT_CHUNK;
     bytes_put_u32(item + 1, (uint32_t)extent->len);
@@ -44,27 +46,26 @@ int codec_extent_append(struct buf *bytes, const struct extent *extent)
     return buf_append(bytes, item, sizeof item);
 }
 
-int codec_extent_take(struct slice *rest, struct extent *ret_extent)
+int codec_extent_take(struct slice *rest, struct extent *extent)
 {
-    const uint8_t *tag = codec_take(rest, 1), *p;
-    struct extent extent = {0};
+    const uint8_t *p = rest->data;
+    uint64_t max = OBJECT_MAX_SIZE;
+    size_t size = EXTENT_CHUNK_SIZE;
 
-    if (tag && *tag == EXTENT_CHUNK && (p = codec_take(rest, 4 + OBJECT_ID_SIZE))) {
-        extent.len = bytes_get_u32(p);
-        memcpy(extent.id.bytes, p + 4, OBJECT_ID_SIZE);
-        if (extent.len > OBJECT_MAX_SIZE)
-            return HF_CORRUPT;
-    } else if (tag && *tag == EXTENT_HOLE && (p = codec_take(rest, 8))) {
-        extent.len = bytes_get_u64(p);
-        extent.hole = true;
-        if (extent.len > NODE_FILE_SIZE_MAX)
-            return HF_CORRUPT;
+    if (rest->len >= EXTENT_CHUNK_SIZE && p[0] == EXTENT_CHUNK) {
+        extent->len = bytes_get_u32(p + 1);
+        extent->hole = false;
+        memcpy(extent->id.bytes, p + 5, OBJECT_ID_SIZE);
+    } else if (rest->len >= EXTENT_HOLE_SIZE && p[0] == EXTENT_HOLE) {
+        *extent = (struct extent){.len = bytes_get_u64(p + 1), .hole = true};
+        max = NODE_FILE_SIZE_MAX;
+        size = EXTENT_HOLE_SIZE;
     } else {
         return HF_CORRUPT;
     }
-    if (extent.len == 0)
+    if (extent->len == 0 || extent->len > max)
         return HF_CORRUPT;
-    *ret_extent = extent;
+    *rest = slice_of(p + size, rest->len - size);
     return HF_OK;
 }
 
@@ -93,20 +94,20 @@ int content_extents_start(struct node_reader *reader, const struct content *cont
 
 static int check_extents(const struct inode_record *record)
 {
-    struct node_reader reader;
-    struct extent extent;
+    struct slice rest = record->content.bytes;
     uint64_t size = 0, allocated = 0;
-    int rc = content_extents_start(&reader, &record->content);
+    struct extent extent;
+    bool hole = false;
 
-    if (rc != HF_OK)
-        return rc;
-    while ((rc = node_reader_extent(&reader, &extent)) == 1) {
-        size += extent.len; /* the reader checks that the sum stays below NODE_FILE_SIZE_MAX */
+    for (int count = 0; rest.len > 0; count++) {
+        if (count == NODE_EXTENTS_INLINE || codec_extent_take(&rest, &extent) != HF_OK ||
+            (extent.hole && hole) || extent.len > NODE_FILE_SIZE_MAX - size)
+            return HF_CORRUPT;
+        size += extent.len;
         allocated += extent.hole ? 0 : extent.len;
+        hole = extent.hole;
     }
-    if (rc == HF_OK && (size != record->size || allocated != record->allocated))
-        rc = HF_CORRUPT;
-    return rc;
+    return size == record->size && allocated == record->allocated ? HF_OK : HF_CORRUPT;
 }
 
 /* --- xattr blocks --------------------------------------------------------------------------- */

@@ -10,8 +10,7 @@
  * the leaves' entries only while they are used.
  *
  * A save cuts the leaves anew from each dirty one on, until a boundary falls on the start of a clean
- * one. Then each interior level is cut anew over the new level below; a node whose run of children is
- * the old one is kept as it is. What was saved is replaced only after everything succeeded.
+ * one. Then each interior level is cut anew over the new level below in the same way. What was saved is replaced only after everything succeeded.
  */
 
 /** A leaf with more entries than this is split in memory, so that insertions stay cheap. */
@@ -116,13 +115,16 @@ static void levels_clear(struct blob_cache *cache, struct level *levels)
         level_clear(cache, &levels[h]);
 }
 
-static int level_reserve(struct level *level)
+/* Makes room for `more` nodes. */
+static int level_reserve(struct level *level, size_t more)
 {
     size_t cap = level->cap ? level->cap + level->cap / 2 : 8;
     struct dirnode *nodes;
 
-    if (level->n < level->cap)
+    if (level->cap - level->n >= more)
         return HF_OK;
+    if (cap < level->n + more)
+        cap = level->n + more;
     nodes = reallocarray(level->nodes, cap, sizeof *nodes);
     if (!nodes)
         return HF_NOMEM;
@@ -135,7 +137,7 @@ static int level_reserve(struct level *level)
 static int level_insert(struct level *level, size_t at, struct slice first)
 {
     struct name name;
-    int rc = level_reserve(level);
+    int rc = level_reserve(level, 1);
 
     if (rc == HF_OK)
         rc = name_copy(first, &name);
@@ -680,7 +682,7 @@ static int begin_node(struct save *save, uint8_t height, struct slice first)
 /* Appends the node being filled, whose id the caller gives it, to the new level. */
 static int end_node(struct save *save, struct level *level, struct dirnode **ret_node)
 {
-    int rc = level_reserve(level);
+    int rc = level_reserve(level, 1);
 
     if (rc != HF_OK)
         return rc;
@@ -736,18 +738,16 @@ static int recut_leaf(struct save *save, const struct dirnode *leaf)
     return HF_OK;
 }
 
-/* A clean leaf at whose start a new boundary fell. Its entries stay where they are until the end. */
-static int keep_leaf(struct save *save, size_t index)
+/* Takes over a node of the old level at whose start a new boundary fell. Its name and items stay the old
+ * one's until the end. */
+static int keep_node(struct level *level, const struct level *olds, size_t index)
 {
-    const struct dirnode *old = &save->map->levels[0].nodes[index];
-    struct level *level = &save->levels[0];
+    const struct dirnode *old = &olds->nodes[index];
 
-    if (level_insert(level, level->n, name_slice(&old->first)) != HF_OK)
-        return out_of_memory(save->err);
-    level->nodes[level->n - 1].count = old->count;
-    level->nodes[level->n - 1].id = old->id;
-    level->nodes[level->n - 1].has_id = true;
-    level->nodes[level->n - 1].old = index;
+    if (level_reserve(level, 1) != HF_OK)
+        return HF_NOMEM;
+    level->nodes[level->n++] = (struct dirnode){
+        .first = old->first, .count = old->count, .id = old->id, .has_id = true, .old = index};
     return HF_OK;
 }
 
@@ -762,9 +762,11 @@ static int save_leaves(struct save *save)
     const struct level *old = &save->map->levels[0];
     int rc = HF_OK;
 
+    if (level_reserve(&save->levels[0], old->n) != HF_OK)
+        return out_of_memory(save->err);
     for (size_t i = 0; i < old->n && rc == HF_OK; i++) {
         if (can_keep(save, &old->nodes[i])) {
-            rc = keep_leaf(save, i);
+            rc = keep_node(&save->levels[0], old, i);
             continue;
         }
         rc = leaf_load(save->map, i, save->err);
@@ -774,38 +776,8 @@ static int save_leaves(struct save *save)
     return rc == HF_OK && save->count > 0 ? end_leaf(save) : rc;
 }
 
-/* The old interior node that holds child `old` of the level below, or the last one before it. */
-static const struct dirnode *find_parent(const struct level *level, size_t old)
-{
-    size_t low = 0, high = level->n;
-
-    if (high == 0 || old == NO_NODE)
-        return NULL;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-
-        if (level->nodes[middle].start <= old)
-            low = middle;
-        else
-            high = middle;
-    }
-    return &level->nodes[low];
-}
-
-/* Whether children [start, start + n) of the new level below are exactly those of an old node. */
-static bool same_children(const struct level *below, size_t start, size_t n,
-                          const struct dirnode *parent)
-{
-    if (!parent || parent->n != n)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (below->nodes[start + i].old != parent->start + i)
-            return false;
-    return true;
-}
-
-/* The base of a new interior node: the old one at about the same place. */
-static const struct dirnode *replaced_node(const struct level *level, struct slice first)
+/* The last node of `level` that does not begin after `first`, or its first one. NULL when it is empty. */
+static const struct dirnode *node_before(const struct level *level, struct slice first)
 {
     size_t low = 0, high = level->n;
 
@@ -820,51 +792,78 @@ static const struct dirnode *replaced_node(const struct level *level, struct sli
     return level->n > 0 ? &level->nodes[low] : NULL;
 }
 
+/* Whether the children of the old node `parent` are now, unchanged, those from `start` on of the new level
+ * below. Then it stays as it is: it ended at a boundary, or with the last child of all; and in the latter
+ * case nothing follows now either, for what is added behind the last node changes that node. */
+static bool same_children(const struct level *below, size_t start, const struct dirnode *parent)
+{
+    if (!parent || parent->n > below->n - start)
+        return false;
+    for (size_t i = 0; i < parent->n; i++)
+        if (below->nodes[start + i].old != parent->start + i)
+            return false;
+    return true;
+}
+
 static int end_interior(struct save *save, uint8_t height, size_t end)
 {
-    const struct level *below = &save->levels[height - 1], *olds = &save->map->levels[height];
-    const struct dirnode *parent = find_parent(olds, below->nodes[save->start].old), *base;
+    const struct dirnode *base = node_before(&save->map->levels[height], name_slice(&save->first));
     struct dirnode *node;
 
     if (end_node(save, &save->levels[height], &node) != HF_OK)
         return out_of_memory(save->err);
     node->start = save->start;
     node->n = end - save->start;
-    if (same_children(below, node->start, node->n, parent)) {
-        node->id = parent->id;
-        node->has_id = true;
-        node->old = (size_t)(parent - olds->nodes);
-        return HF_OK;
-    }
-    base = replaced_node(olds, name_slice(&node->first));
     save->has_base = base != NULL;
     if (base)
         save->base = base->id;
     return add_node(save, node);
 }
 
-static int save_interior(struct save *save, uint8_t height)
+/* Feeds the child at `index` of the new level below into the node being filled. */
+static int recut_child(struct save *save, uint8_t height, size_t index)
 {
     const struct level *below = &save->levels[height - 1];
+    const struct dirnode *node = &below->nodes[index];
+    const struct dir_child child = {name_slice(&node->first), node->count, node->id};
     int rc = HF_OK;
 
-    for (size_t i = 0; i < below->n && rc == HF_OK; i++) {
-        const struct dirnode *node = &below->nodes[i];
-        struct dir_child child = {name_slice(&node->first), node->count, node->id};
-
-        if (save->count == 0) {
-            save->start = i;
-            rc = begin_node(save, height, child.first);
-        }
-        if (rc == HF_OK)
-            rc = node_writer_dir_child(&save->writer, &child);
-        if (rc != HF_OK)
-            return out_of_memory(save->err);
-        save->count += node->count;
-        if (node_writer_at_boundary(&save->writer) || i + 1 == below->n)
-            rc = end_interior(save, height, i + 1);
+    if (save->count == 0) {
+        save->start = index;
+        rc = begin_node(save, height, child.first);
     }
+    if (rc == HF_OK)
+        rc = node_writer_dir_child(&save->writer, &child);
+    if (rc != HF_OK)
+        return out_of_memory(save->err);
+    save->count += node->count;
+    if (node_writer_at_boundary(&save->writer) || index + 1 == below->n)
+        rc = end_interior(save, height, index + 1);
     return rc;
+}
+
+static int save_interior(struct save *save, uint8_t height)
+{
+    const struct level *below = &save->levels[height - 1], *olds = &save->map->levels[height];
+    struct level *level = &save->levels[height];
+    int rc = HF_OK;
+
+    for (size_t i = 0; i < below->n && rc == HF_OK;) {
+        const struct dirnode *old =
+            save->count == 0 ? node_before(olds, name_slice(&below->nodes[i].first)) : NULL;
+
+        if (!same_children(below, i, old)) {
+            rc = recut_child(save, height, i++);
+            continue;
+        }
+        rc = keep_node(level, olds, (size_t)(old - olds->nodes));
+        if (rc == HF_OK) {
+            level->nodes[level->n - 1].start = i;
+            level->nodes[level->n - 1].n = old->n;
+        }
+        i += old->n;
+    }
+    return rc == HF_NOMEM ? out_of_memory(save->err) : rc;
 }
 
 static int save_levels(struct save *save)
@@ -880,24 +879,30 @@ static int save_levels(struct save *save)
     return rc;
 }
 
-/* Everything is written: the new levels take the place of the old ones, kept leaves with their items. */
+/* Of two nodes, the kept one and what it was, one owns the name and the items. */
+static void give_parts(struct dirnode *kept, struct dirnode *old)
+{
+    kept->items = old->items;
+    kept->cap = old->cap;
+    kept->blob = old->blob;
+    kept->loaded = old->loaded;
+    old->loaded = false;
+    old->first = (struct name){0};
+}
+
+/* Everything is written: the new levels take the place of the old ones. */
 static void save_finish(struct save *save)
 {
     struct dirmap *map = save->map;
-    struct level *level = &save->levels[0];
 
-    for (size_t i = 0; i < level->n; i++) {
-        struct dirnode *node = &level->nodes[i], *old;
+    for (size_t h = 0; h <= save->height; h++)
+        for (size_t i = 0; i < save->levels[h].n; i++) {
+            struct dirnode *node = &save->levels[h].nodes[i];
 
-        if (node->old == NO_NODE)
-            continue;
-        old = &map->levels[0].nodes[node->old];
-        node->items = old->items;
-        node->cap = old->cap;
-        node->blob = old->blob;
-        node->loaded = old->loaded;
-        old->loaded = false;
-    }
+            if (node->old != NO_NODE)
+                give_parts(node, &map->levels[h].nodes[node->old]);
+            node->old = NO_NODE;
+        }
     levels_clear(map->cache, map->levels);
     memcpy(map->levels, save->levels, sizeof map->levels);
     memset(save->levels, 0, sizeof save->levels);
@@ -906,6 +911,15 @@ static void save_finish(struct save *save)
     save->leaf = (struct buf){0};
     map->height = save->height;
     map->dirty = false;
+}
+
+/* Leaves with the old levels what belongs to them. */
+static void save_abandon(struct save *save)
+{
+    for (size_t h = 0; h <= save->height; h++)
+        for (size_t i = 0; i < save->levels[h].n; i++)
+            if (save->levels[h].nodes[i].old != NO_NODE)
+                save->levels[h].nodes[i].first = (struct name){0};
 }
 
 static bool in_place(const struct dirmap *map)
@@ -938,6 +952,8 @@ int dirmap_save(struct dirmap *map, struct blob_sink *sink, bool allow_leaf,
         rc = save_levels(&save);
         if (rc == HF_OK)
             save_finish(&save);
+        else
+            save_abandon(&save);
     }
     levels_clear(map->cache, save.levels);
     free(save.first.bytes);

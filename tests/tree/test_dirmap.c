@@ -8,12 +8,11 @@
 
 #include <cmocka.h>
 
-#include "store/engine.h"
+#include "object_store.h"
 #include "tree/dirmap.h"
 
-/* What is in a sink is found in the cache: no call reaches the store, which only tells the hasher. */
 struct world {
-    struct store store;
+    struct object_store *objects;
     struct blob_cache *cache;
     struct blob_sink sink;
 };
@@ -22,7 +21,8 @@ static int world_open(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
 
-    world->cache = blob_cache_new(&world->store, 1 << 20);
+    world->objects = object_store_new(NULL);
+    world->cache = blob_cache_new(&world->objects->store, 1 << 20);
     world->sink.cache = world->cache;
     *state = world;
     return 0;
@@ -34,6 +34,7 @@ static int world_close(void **state)
 
     blob_sink_clear(&world->sink);
     blob_cache_free(world->cache);
+    object_store_free(world->objects);
     free(world);
     return 0;
 }
@@ -260,6 +261,68 @@ static void a_large_directory_is_the_same_after_any_history(void **state)
     any_history_gives_the_nodes_of_a_fresh_map(*state, MODEL_MAX, 30, false);
 }
 
+/* --- a store that fails --------------------------------------------------------------------------- */
+
+/* As change(), but any call may fail, and is then made again. */
+static void change_stubbornly(struct dirmap *map, struct model *model, size_t i, size_t *failures)
+{
+    char name[32];
+    BUF_AUTO record = {0};
+    const uint32_t value = rng(3) ? (uint32_t)rng(1000) + 1 : 0;
+    struct dir_entry entry = entry_of(name_of(i, name), i, value, &record);
+    int rc;
+
+    do {
+        rc = value ? dirmap_put(map, &entry, NULL) : dirmap_remove(map, entry.name, NULL);
+        *failures += rc == HF_IO;
+    } while (rc == HF_IO);
+    assert_int_equal(rc, value || model->value[i] ? HF_OK : HF_NOENT);
+    model->count += value != 0;
+    model->count -= model->value[i] != 0;
+    model->value[i] = value;
+}
+
+static void save_stubbornly(struct world *world, struct dirmap *map, struct content *ret_content,
+                            size_t *failures)
+{
+    int rc;
+
+    while ((rc = dirmap_save(map, &world->sink, true, ret_content, NULL)) == HF_IO)
+        ++*failures;
+    assert_int_equal(rc, HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+}
+
+static void reads_that_fail_lose_nothing(void **state)
+{
+    struct world *world = *state;
+    struct model *model = calloc(1, sizeof *model);
+    struct blob_cache *small = blob_cache_new(&world->objects->store, 20000), *cache = world->cache;
+    size_t failures = 0, saves = 0;
+    struct content content;
+    struct dirmap *map;
+
+    seed_rng(0x5eed);
+    world->cache = world->sink.cache = small;
+    assert_int_equal(dirmap_open(small, NULL, &map, NULL), HF_OK);
+    for (int round = 0; round < 60; round++) {
+        world->objects->fail_gets_every = 3;
+        for (int k = 0; k < 100; k++)
+            change_stubbornly(map, model, rng(MODEL_MAX), &failures);
+        save_stubbornly(world, map, &content, &saves);
+        dirmap_trim(map);
+    }
+    world->objects->fail_gets_every = 0;
+    assert_true(failures > 0 && saves > 0);
+    assert_equals_model(map, model);
+    save_and_check(world, map, true, &content);
+    dirmap_free(map);
+    blob_sink_clear(&world->sink);
+    world->cache = world->sink.cache = cache;
+    blob_cache_free(small);
+    free(model);
+}
+
 static void an_empty_map_has_no_content_and_no_entries(void **state)
 {
     struct world *world = *state;
@@ -435,6 +498,7 @@ int main(void)
         TEST(one_change_among_100000_entries_writes_a_few_nodes),
         TEST(new_nodes_name_the_node_they_replace),
         TEST(all_nodes_are_canonical_and_of_moderate_size),
+        TEST(reads_that_fail_lose_nothing),
         TEST(nodes_that_do_not_fit_together_are_refused),
     };
 
