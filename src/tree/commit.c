@@ -472,6 +472,10 @@ int session_recover(struct session *session)
         pthread_cond_wait(&session->cond, &session->lock);
     if (session->phase != PHASE_FAILED)
         return HF_OK;
+    /* A store whose sync has failed takes nothing any more: what is here stays, and changes are refused. */
+    rc = store_sync(session->tree->store, NULL);
+    if (rc != HF_OK)
+        return rc;
     rescue(session, "a commit failed");
     if (session->phase != PHASE_FAILED)
         return HF_OK;
