@@ -172,21 +172,25 @@ int bell_watch(struct bell *bell, struct hf_error *err)
         return HF_OK; /* the system's limit on watches: poll instead */
     if (pthread_create(&bell->thread, NULL, watch, bell) != 0)
         return hf_fail(err, HF_NOMEM, "cannot start a thread");
+    pthread_mutex_lock(&bell->lock);
     bell->watching = true;
+    pthread_mutex_unlock(&bell->lock);
     return HF_OK;
 }
 
 void bell_stop(struct bell *bell)
 {
     uint64_t one = 1;
+    bool watching;
 
     pthread_mutex_lock(&bell->lock);
     bell->stopping = true;
+    watching = bell->watching;
+    bell->watching = false;
     pthread_cond_broadcast(&bell->rung);
     pthread_mutex_unlock(&bell->lock);
-    if (!bell->watching)
+    if (!watching)
         return;
-    bell->watching = false;
     while (write(bell->stop, &one, sizeof one) < 0 && errno == EINTR)
         continue;
     pthread_join(bell->thread, NULL);
