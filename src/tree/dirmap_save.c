@@ -148,7 +148,7 @@ static const struct dirnode *node_before(const struct dirlevel *level, struct sl
  * case nothing follows now either, for what is added behind the last node changes that node. */
 static bool same_children(const struct dirlevel *below, size_t start, const struct dirnode *parent)
 {
-    if (!parent || parent->n > below->n - start)
+    if (parent->n > below->n - start)
         return false;
     for (size_t i = 0; i < parent->n; i++)
         if (below->nodes[start + i].old != parent->start + i)
@@ -204,7 +204,7 @@ static int save_interior(struct save *save, uint8_t height)
         const struct dirnode *old =
             save->count == 0 ? node_before(olds, dirnode_first(&below->nodes[i])) : NULL;
 
-        if (!same_children(below, i, old)) {
+        if (!old || !same_children(below, i, old)) {
             rc = recut_child(save, height, i++);
             continue;
         }
