@@ -46,25 +46,25 @@ while IFS="$tab" read -r command option; do
         continue
     fi
     grep -q "'$command' .*$option\b" "$scratch/bash" || fail "bash: $command $option"
-    grep -q "'$option[=[]" "$scratch/zsh" || fail "zsh: $command $option"
+    grep -q "'${option}[=[]" "$scratch/zsh" || fail "zsh: $command $option"
     grep -q "__holdfast_in \"$command\"' -l ${option#--}" "$scratch/fish" ||
         fail "fish: $command $option"
 done <"$scratch/table"
 
 # bash completes in earnest.
 if command -v bash >/dev/null; then
-    complete() {
+    completes() {
         bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _holdfast
             printf "%s\n" "${COMPREPLY[@]}"' bash "$scratch/bash" "$@" >"$scratch/out"
     }
-    complete holdfast ses
+    completes holdfast ses
     out '^session$'
-    complete holdfast session l
+    completes holdfast session l
     out '^list$'
     out '^log$'
-    complete holdfast --store x session list --re
+    completes holdfast --store x session list --re
     out '^--repository$'
-    complete holdfast session list 'glob*' --j
+    completes holdfast session list 'glob*' --j
     out '^--json$'
 fi
 finish
