@@ -87,10 +87,11 @@ static int set_xattr(const char *name, const void *value, size_t size, void *arg
 }
 
 /* Owner first, since a change of owner takes the set-user-id bit away; times last. */
-static int set_attributes(struct adopt_copy *copy, int dirfd, const char *name, uint64_t inode,
-                          const struct stat *st, struct hf_error *err)
+static int set_attributes(struct adopt_copy *copy, int dirfd, const char *name,
+                          const struct tree_entry *made, const struct stat *st,
+                          struct hf_error *err)
 {
-    struct xattr_target target = {copy, inode, err};
+    struct xattr_target target = {copy, made->inode, err};
     unsigned rest = TREE_SET_ATIME | TREE_SET_MTIME;
     struct tree_entry entry;
     int status = adopt_xattrs(dirfd, name, set_xattr, &target, err);
@@ -99,10 +100,11 @@ static int set_attributes(struct adopt_copy *copy, int dirfd, const char *name, 
         return status;
     if (!S_ISLNK(st->st_mode))
         rest |= TREE_SET_MODE;
-    status = tree_setattr(copy->tree, &copy->caller, inode, NULL, st, TREE_SET_UID | TREE_SET_GID,
-                          &entry);
+    if (made->attr.st_uid != st->st_uid || made->attr.st_gid != st->st_gid)
+        status = tree_setattr(copy->tree, &copy->caller, made->inode, NULL, st,
+                              TREE_SET_UID | TREE_SET_GID, &entry);
     if (status == 0)
-        status = tree_setattr(copy->tree, &copy->caller, inode, NULL, st, rest, &entry);
+        status = tree_setattr(copy->tree, &copy->caller, made->inode, NULL, st, rest, &entry);
     return status ? fail_at(copy, status, "store the attributes", err) : 0;
 }
 
@@ -138,21 +140,24 @@ static int copy_run(struct adopt_copy *copy, int fd, struct tree_handle *handle,
     return 0;
 }
 
+/* Copies everything but holes. `ret_end` is where the last data ended. */
 static int copy_data(struct adopt_copy *copy, int fd, struct tree_handle *handle, off_t size,
-                     struct hf_error *err)
+                     off_t *ret_end, struct hf_error *err)
 {
-    off_t start = 0, end;
+    off_t start = 0;
     int status = 0;
 
-    while (status == 0 && start < size) {
-        start = lseek(fd, start, SEEK_DATA);
+    *ret_end = 0;
+    while (status == 0 && *ret_end < size) {
+        start = lseek(fd, *ret_end, SEEK_DATA);
         if (start < 0)
             return errno == ENXIO ? 0 : fail_errno(copy, "read", err);
-        end = lseek(fd, start, SEEK_HOLE);
-        if (end < 0)
+        *ret_end = lseek(fd, start, SEEK_HOLE);
+        if (*ret_end < 0)
             return fail_errno(copy, "read", err);
-        status = copy_run(copy, fd, handle, start, end < size ? end : size, err);
-        start = end;
+        if (*ret_end > size)
+            *ret_end = size;
+        status = copy_run(copy, fd, handle, start, *ret_end, err);
     }
     return status;
 }
@@ -164,6 +169,7 @@ static int copy_file(struct adopt_copy *copy, int dirfd, const char *name, const
     struct tree_handle *handle;
     struct tree_entry entry;
     int fd = open_quietly(dirfd, name);
+    off_t end = 0;
     int status;
 
     if (fd < 0)
@@ -174,8 +180,8 @@ static int copy_file(struct adopt_copy *copy, int dirfd, const char *name, const
         close(fd);
         return fail_at(copy, status, "store", err);
     }
-    status = copy_data(copy, fd, handle, st->st_size, err);
-    if (status == 0) {
+    status = copy_data(copy, fd, handle, st->st_size, &end, err);
+    if (status == 0 && end < st->st_size) { /* a hole at the end */
         status = tree_setattr(copy->tree, &copy->caller, ret_entry->inode, handle, st,
                               TREE_SET_SIZE, &entry);
         if (status)
@@ -238,7 +244,7 @@ static int copy_inode(struct adopt_copy *copy, int dirfd, const char *name, cons
     }
     if (status)
         return status;
-    status = set_attributes(copy, dirfd, name, ret_entry->inode, st, err);
+    status = set_attributes(copy, dirfd, name, ret_entry, st, err);
     if (status)
         tree_forget(copy->tree, ret_entry->inode, 1);
     return status;
