@@ -105,14 +105,17 @@ run 66 adopt "$scratch/file"
 run 65 adopt /proc
 err 'is a mount point'
 
-# Killed at many moments: the originals are whole, and the next run goes on.
+# Killed at many moments, first of all while the store is made: the originals are whole, and the next run
+# goes on.
 make_tree "$state" 12
 cp -a "$state" "$scratch/reference"
-rm -f "$scratch/store.db" "$scratch"/store.db-*
-for delay in 0.01 0.02 0.03 0.05 0.07 0.1 0.13 0.17 0.2 0.25 0.3 0.4; do
+code=137
+for delay in 0.004 0.008 0.012 0.016 0.02 0.024 0.03 0.04 0.06 0.08 0.1 0.13 0.17 0.2 0.25 0.3; do
+    [ "$code" -eq 137 ] || break
+    # Half of them go on with what the one before left, the others begin with a new store.
+    case $delay in *[48]) rm -f "$scratch/store.db" "$scratch"/store.db-* ;; esac
     timeout --foreground -s KILL "$delay" "$holdfast" adopt "$state" >"$scratch/out" 2>&1
     code=$?
-    [ "$code" -eq 137 ] || break
     originals=$state
     [ -d "$state/session-1" ] || originals=$(echo "$state".adopted-*)
     diff -r --no-dereference "$scratch/reference" "$originals" >"$scratch/diff" ||

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,36 @@ static int make_file(const char *path, struct hf_error *err)
     return HF_OK;
 }
 
+/* A store has a rollback journal only while it is made, before it goes over to its log. */
+static bool has_journal(const struct sqlite_store *store)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(store->vfs);
+    char path[PATH_MAX + 16];
+    int exists = 0;
+
+    snprintf(path, sizeof path, "%s-journal", store->path);
+    return vfs && vfs->xAccess(vfs, path, SQLITE_ACCESS_EXISTS, &exists) == SQLITE_OK && exists;
+}
+
+/* Like schema_identify(). Where the maker was killed, its half-made store is undone first. */
+static int identify(struct sqlite_store *store, unsigned flags, enum schema_file *ret_file,
+                    struct hf_error *err)
+{
+    struct db db = {0};
+    int64_t version;
+    int rc = schema_identify(store->path, store->vfs, ret_file, err);
+
+    if (rc != HF_OK || *ret_file != SCHEMA_STORE || !has_journal(store))
+        return rc;
+    if (flags & STORE_READ_ONLY)
+        return hf_fail(err, HF_NOENT, "the store %s is not made yet", store->path);
+    rc = db_open(store->path, SQLITE_OPEN_READWRITE, store->vfs, &db, err);
+    if (rc == HF_OK)
+        rc = db_number(&db, "PRAGMA user_version", &version, err); /* reading rolls back */
+    db_close(&db);
+    return rc == HF_OK ? schema_identify(store->path, store->vfs, ret_file, err) : rc;
+}
+
 /* Finds out what the file is, and makes a store of it if that is wanted. */
 static int make_store(struct sqlite_store *store, unsigned flags,
                       const struct store_create_options *create, struct hf_error *err)
@@ -169,7 +200,7 @@ static int make_store(struct sqlite_store *store, unsigned flags,
     bool may_make = (flags & STORE_CREATE) && !(flags & STORE_READ_ONLY);
     enum schema_file file;
     struct db db = {0};
-    int rc = schema_identify(store->path, store->vfs, &file, err);
+    int rc = identify(store, flags, &file, err);
 
     if (rc != HF_OK || file == SCHEMA_STORE)
         return rc;
