@@ -258,7 +258,7 @@ extern const struct command command_mount;
 const struct command command_mount = {
     .name = "mount",
     .group = COMMAND_MOUNT,
-    .summary = "mount the sessions where the agent looks for them",
+    .summary = "Mount the sessions where the agent looks for them",
     .operands = "[MOUNTPOINT]",
     .details = "The mount point is made when it is missing; without one it is\n"
                "${COPILOT_HOME:-~/.copilot}/session-state. The command returns when the mount\n"

@@ -118,7 +118,7 @@ extern const struct command command_umount;
 const struct command command_umount = {
     .name = "umount",
     .group = COMMAND_MOUNT,
-    .summary = "commit everything and end a mount",
+    .summary = "Commit everything and end a mount",
     .operands = "[MOUNTPOINT]",
     .details = "Returns when everything is committed and the mount's daemon has ended.\n"
                "Without a mount point it is ${COPILOT_HOME:-~/.copilot}/session-state.",
