@@ -75,18 +75,18 @@ static int run_commit(struct write *write, struct transaction *transaction, stru
     return rc;
 }
 
-/* Prepares what `commit` brings, by a reader. */
-static int prepare(struct sqlite_store *store, struct incoming *incoming,
-                   const struct commit *commit, struct hf_error *err)
+/* Prepares what `commit` brings, and has it written. */
+static int write_commit(struct sqlite_store *store, struct write *write, struct incoming *incoming,
+                        const struct commit *commit, struct hf_error *err)
 {
-    struct db *reader;
-    int rc = readers_take(&store->readers, &reader, err);
+    int rc =
+        incoming_prepare(incoming, store, commit->objects, commit->nobjects, &commit->root, err);
 
-    if (rc != HF_OK)
-        return rc;
-    rc = incoming_prepare(incoming, reader, &store->base.info.hasher, commit->objects,
-                          commit->nobjects, &commit->root, err);
-    readers_give(&store->readers, reader);
+    if (rc == HF_OK)
+        rc = writer_do(&store->writer, write, err);
+    if (rc == HF_OK)
+        incoming_remember(incoming, store);
+    incoming_free(incoming);
     return rc;
 }
 
@@ -98,11 +98,8 @@ int sqlite_commit(struct store *base, uint64_t host, const struct commit *commit
         .write = {.run = run_commit, .sync = commit->durability == DURABILITY_SYNC},
         .host = host,
         .commit = commit};
-    int rc = prepare(store, &change.incoming, commit, err);
+    int rc = write_commit(store, &change.write, &change.incoming, commit, err);
 
-    if (rc == HF_OK)
-        rc = writer_do(&store->writer, &change.write, err);
-    incoming_free(&change.incoming);
     if (rc == HF_OK)
         *ret_version = change.version;
     return rc;
@@ -187,11 +184,8 @@ int sqlite_session_create(struct store *base, uint64_t host, const char *name,
         .host = host,
         .name = name,
         .first = first};
-    int rc = prepare(store, &create.incoming, first, err);
+    int rc = write_commit(store, &create.write, &create.incoming, first, err);
 
-    if (rc == HF_OK)
-        rc = writer_do(&store->writer, &create.write, err);
-    incoming_free(&create.incoming);
     if (rc != HF_OK)
         return rc;
     *ret_lease = (struct lease){.sid = create.row.sid, .token = create.row.lease.token};
@@ -253,11 +247,8 @@ int sqlite_rescue(struct store *base, uint64_t host, const struct commit *commit
         .host = host,
         .commit = commit,
         .reason = reason};
-    int rc = prepare(store, &rescue.incoming, commit, err);
+    int rc = write_commit(store, &rescue.write, &rescue.incoming, commit, err);
 
-    if (rc == HF_OK)
-        rc = writer_do(&store->writer, &rescue.write, err);
-    incoming_free(&rescue.incoming);
     if (rc == HF_OK)
         *ret_rescue_id = rescue.id;
     return rc;

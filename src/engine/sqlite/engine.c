@@ -310,6 +310,7 @@ int sqlite_store_open(const char *path, unsigned flags, const struct store_creat
     writer_init(&store->writer);
     medium_init(&store->medium);
     readers_init(&store->readers, store->path, store->vfs);
+    bases_init(&store->bases);
     bell_init(&store->bell);
     rc = open_all(store, flags, create, err);
     if (rc != HF_OK) {
@@ -327,6 +328,7 @@ static void sqlite_close(struct store *base)
     sqlite_host_dissolve(store);
     bell_release(&store->bell);
     readers_release(&store->readers);
+    bases_release(&store->bases);
     writer_close(&store->writer);
     medium_close(&store->medium);
     free(store);

@@ -12,12 +12,14 @@
  *     locks.c       locks in the shared tree
  *     snapshots.c   snapshots
  *     check.c stats.c
+ *     known.[ch] bases.[ch]   what is remembered of objects
  *     session_row.[ch]  rows shared by those above
  *     writer.[ch] readers.[ch] medium.[ch] db.[ch] schema.[ch]   SQLite
  */
 #ifndef ENGINE_SQLITE_ENGINE_H
 #define ENGINE_SQLITE_ENGINE_H
 
+#include "engine/sqlite/bases.h"
 #include "engine/sqlite/bell.h"
 #include "engine/sqlite/events.h"
 #include "engine/sqlite/readers.h"
@@ -33,6 +35,7 @@ struct sqlite_store {
     struct writer writer;
     struct medium medium;
     struct readers readers;
+    struct bases bases;
     struct bell bell;
     struct events events;
 };

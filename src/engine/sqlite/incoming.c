@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a larger batch nothing is remembered: it is not what is about to be replaced. */
+#define REMEMBERED_MAX 16
 #define KEY_SIZE 8
 #define REST_SIZE (OBJECT_ID_SIZE - KEY_SIZE)
 
@@ -178,64 +180,111 @@ int object_read(struct db *db, const struct object_hasher *hasher, const struct 
 
 /* --- preparing ------------------------------------------------------------------------------------ */
 
-/* Reads the base that `hint` leads to: itself, or what it leans on. False: there is none that is sound. */
-static bool find_base(struct db *reader, const struct object_hasher *hasher,
-                      const struct object_id *hint, struct incoming_object *object,
-                      struct buf *content)
-{
-    DB_STATEMENT_AUTO *statement = NULL;
-    struct object_row row;
+/* One preparation. A reader is taken only when something has to be looked up. */
+struct preparation {
+    struct sqlite_store *store;
+    struct db *reader;
+};
 
-    if (find_row(reader, hint, &statement, &row, NULL) != 1)
-        return false;
-    object->base_seq = row.encoding == OBJECT_LZ4_BASE ? row.base : row.seq;
-    object->base_id = row.id;
+/* Reads the base that `hint` leads to: itself, or what it leans on. NULL: there is none that is sound. */
+static struct base *load_base(struct preparation *preparation, const struct object_id *hint)
+{
+    const struct object_hasher *hasher = &preparation->store->base.info.hasher;
+    struct readers *readers = &preparation->store->readers;
+    DB_STATEMENT_AUTO *statement = NULL;
+    BUF_AUTO content = {0};
+    struct object_row row;
+    struct object_id id;
+    uint64_t seq;
+    int rc;
+
+    if (!preparation->reader && readers_take(readers, &preparation->reader, NULL) != HF_OK)
+        return NULL;
+    if (find_row(preparation->reader, hint, &statement, &row, NULL) != 1)
+        return NULL;
+    id = row.id;
+    seq = row.encoding == OBJECT_LZ4_BASE ? row.base : row.seq;
     if (row.encoding == OBJECT_LZ4_BASE)
-        return read_base(reader, hasher, row.base, content, &object->base_id, NULL) == HF_OK;
-    return object_read_row(reader, hasher, &row, content, NULL) == HF_OK;
+        rc = read_base(preparation->reader, hasher, seq, &content, &id, NULL);
+    else
+        rc = object_read_row(preparation->reader, hasher, &row, &content, NULL);
+    return rc == HF_OK ? base_new(&id, seq, UINT64_MAX, buf_slice(&content)) : NULL;
 }
 
-static int pack_one(struct incoming *incoming, struct db *reader,
-                    const struct object_hasher *hasher, size_t i, struct buf *base,
+static struct base *find_base(struct preparation *preparation, const struct object *object)
+{
+    struct base *base;
+
+    if (!object->has_base || object_id_equal(&object->base, &object->id))
+        return NULL;
+    base = bases_find(&preparation->store->bases, &object->base);
+    return base ? base : load_base(preparation, &object->base);
+}
+
+static int pack_one(struct incoming *incoming, struct preparation *preparation, size_t i,
                     struct hf_error *err)
 {
     const struct object *object = &incoming->objects[i];
     struct incoming_object *packing = &incoming->packing[i];
+    struct slice content = {0};
     int rc;
 
-    base->len = 0;
-    if (object->has_base && !object_id_equal(&object->base, &object->id) &&
-        !find_base(reader, hasher, &object->base, packing, base))
-        base->len = 0;
+    packing->base = find_base(preparation, object);
+    if (packing->base)
+        content = slice_of(packing->base->content, packing->base->len);
     packing->packed_at = incoming->packed.len;
-    rc = object_pack(object->content, buf_slice(base), &incoming->packed, &packing->encoding);
+    rc = object_pack(object->content, content, &incoming->packed, &packing->encoding);
     if (rc != HF_OK)
         return hf_fail(err, rc, "out of memory");
     packing->packed_len = incoming->packed.len - packing->packed_at;
     return HF_OK;
 }
 
-int incoming_prepare(struct incoming *incoming, struct db *reader,
-                     const struct object_hasher *hasher, const struct object *objects, size_t n,
-                     const struct object_id *root, struct hf_error *err)
+int incoming_prepare(struct incoming *incoming, struct sqlite_store *store,
+                     const struct object *objects, size_t n, const struct object_id *root,
+                     struct hf_error *err)
 {
-    BUF_AUTO base = {0};
+    struct preparation preparation = {.store = store};
     int rc;
 
     *incoming = (struct incoming){.objects = objects, .n = n};
-    rc = closure_build(hasher, objects, n, root, &incoming->closure, err);
+    rc = closure_build(&store->base.info.hasher, objects, n, root, &incoming->closure, err);
     if (rc != HF_OK || n == 0)
         return rc;
     incoming->packing = calloc(n, sizeof *incoming->packing);
     if (!incoming->packing)
         return hf_fail(err, HF_NOMEM, "out of memory");
     for (size_t i = 0; i < n && rc == HF_OK; i++)
-        rc = pack_one(incoming, reader, hasher, i, &base, err);
+        rc = pack_one(incoming, &preparation, i, err);
+    if (preparation.reader)
+        readers_give(&store->readers, preparation.reader);
     return rc;
+}
+
+void incoming_remember(struct incoming *incoming, struct sqlite_store *store)
+{
+    if (incoming->n > REMEMBERED_MAX)
+        return;
+    for (size_t i = 0; i < incoming->n; i++) {
+        const struct object *object = &incoming->objects[i];
+        struct incoming_object *packing = &incoming->packing[i];
+
+        if (packing->seq == 0)
+            continue;
+        if (packing->encoding != OBJECT_LZ4_BASE) {
+            base_unref(packing->base);
+            packing->base = base_new(&object->id, packing->seq, incoming->sweeps, object->content);
+        }
+        if (packing->base)
+            bases_add(&store->bases, &object->id, object->has_base ? &object->base : NULL,
+                      packing->base);
+    }
 }
 
 void incoming_free(struct incoming *incoming)
 {
+    for (size_t i = 0; incoming->packing && i < incoming->n; i++)
+        base_unref(incoming->packing[i].base);
     closure_free(&incoming->closure);
     buf_free(&incoming->packed);
     free(incoming->packing);
@@ -244,16 +293,32 @@ void incoming_free(struct incoming *incoming)
 
 /* --- in the transaction ----------------------------------------------------------------------------- */
 
-static int kind_of(const struct object_id *id, int *ret_kind, void *arg, struct hf_error *err)
+/* Looks for an object, and remembers that it is there: its kind, 0, or a failure. */
+static int seek_kind(struct transaction *transaction, const struct object_id *id,
+                     struct hf_error *err)
 {
-    struct transaction *transaction = arg;
+    struct known *known = &transaction->writer->known_objects;
     enum object_kind kind;
     uint64_t seq, generation;
-    int rc = object_seek(transaction->db, id, &seq, &kind, &generation, err);
+    int rc = known_find(known, id);
 
-    if (rc >= 0)
-        *ret_kind = rc == 1 ? (int)kind : 0;
-    return rc < 0 ? rc : HF_OK;
+    if (rc != 0)
+        return rc;
+    rc = object_seek(transaction->db, id, &seq, &kind, &generation, err);
+    if (rc != 1)
+        return rc;
+    known_add(known, id, kind);
+    return (int)kind;
+}
+
+static int kind_of(const struct object_id *id, int *ret_kind, void *arg, struct hf_error *err)
+{
+    int rc = seek_kind(arg, id, err);
+
+    if (rc < 0)
+        return rc;
+    *ret_kind = rc;
+    return HF_OK;
 }
 
 int incoming_check(struct incoming *incoming, struct transaction *transaction, struct hf_error *err)
@@ -262,18 +327,22 @@ int incoming_check(struct incoming *incoming, struct transaction *transaction, s
 }
 
 /* Whether the row that was found as the base before the transaction is still that object's. */
-static int base_is_there(struct db *db, const struct incoming_object *object, struct hf_error *err)
+static int base_is_there(struct transaction *transaction, const struct base *base,
+                         struct hf_error *err)
 {
     DB_STATEMENT_AUTO *statement = NULL;
     struct object_id id;
-    int rc = db_start(db, QUERY_OBJECT_AT, DB_VALUES(db_uint(object->base_seq)), &statement, err);
+    int rc;
 
+    if (base->sweeps == transaction->writer->sweeps)
+        return 1;
+    rc = db_start(transaction->db, QUERY_OBJECT_AT, DB_VALUES(db_uint(base->seq)), &statement, err);
     if (rc == HF_OK)
-        rc = db_next(db, statement, err);
+        rc = db_next(transaction->db, statement, err);
     if (rc <= 0)
         return rc;
     return join_id(db_column_int(statement, 0), db_column_blob(statement, 1), &id) &&
-           object_id_equal(&id, &object->base_id);
+           object_id_equal(&id, &base->id);
 }
 
 static int insert_row(struct transaction *transaction, const struct object *object,
@@ -310,21 +379,25 @@ static int insert_one(struct incoming *incoming, struct transaction *transaction
                       struct hf_error *err)
 {
     const struct object *object = &incoming->objects[i];
-    const struct incoming_object *packing = &incoming->packing[i];
-    enum object_kind kind;
-    uint64_t seq, generation;
-    int rc = object_seek(transaction->db, &object->id, &seq, &kind, &generation, err);
+    struct incoming_object *packing = &incoming->packing[i];
+    struct slice packed = {incoming->packed.data + packing->packed_at, packing->packed_len};
+    uint64_t base_seq = packing->base ? packing->base->seq : 0;
+    int rc = seek_kind(transaction, &object->id, err);
 
+    packing->seq = 0;
     if (rc != 0)
         return rc < 0 ? rc : HF_OK;
-    if (packing->encoding == OBJECT_LZ4_BASE) {
-        rc = base_is_there(transaction->db, packing, err);
-        if (rc <= 0)
-            return rc < 0 ? rc : insert_plain(transaction, object, err);
-    }
-    return insert_row(transaction, object, packing->encoding, packing->base_seq,
-                      slice_of(incoming->packed.data + packing->packed_at, packing->packed_len),
-                      err);
+    rc = 1;
+    if (packing->encoding == OBJECT_LZ4_BASE)
+        rc = base_is_there(transaction, packing->base, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return insert_plain(transaction, object, err);
+    rc = insert_row(transaction, object, packing->encoding, base_seq, packed, err);
+    if (rc == HF_OK)
+        packing->seq = (uint64_t)sqlite3_last_insert_rowid(transaction->db->handle);
+    return rc;
 }
 
 int incoming_insert(struct incoming *incoming, struct transaction *transaction,
@@ -332,7 +405,12 @@ int incoming_insert(struct incoming *incoming, struct transaction *transaction,
 {
     int rc = HF_OK;
 
-    for (size_t i = 0; i < incoming->n && rc == HF_OK; i++)
+    incoming->sweeps = transaction->writer->sweeps;
+    for (size_t i = 0; i < incoming->n && rc == HF_OK; i++) {
         rc = insert_one(incoming, transaction, i, err);
+        if (rc == HF_OK)
+            known_add(&transaction->writer->known_objects, &incoming->objects[i].id,
+                      incoming->objects[i].kind);
+    }
     return rc;
 }

@@ -9,15 +9,15 @@
 #ifndef ENGINE_SQLITE_INCOMING_H
 #define ENGINE_SQLITE_INCOMING_H
 
-#include "engine/sqlite/writer.h"
+#include "engine/sqlite/engine.h"
 #include "store/closure.h"
 
 /** One object, packed. */
 struct incoming_object {
     size_t packed_at, packed_len; /**< in incoming.packed */
     enum object_encoding encoding;
-    uint64_t base_seq; /**< OBJECT_LZ4_BASE: the row that it is packed against */
-    struct object_id base_id;
+    struct base *base; /**< what it is packed against, or NULL */
+    uint64_t seq;      /**< its new row; 0: it was there */
 };
 
 /** All zero is a valid empty one. */
@@ -27,17 +27,21 @@ struct incoming {
     struct incoming_object *packing; /**< n of them */
     struct buf packed;
     struct closure closure;
+    uint64_t sweeps; /**< of the store in the transaction */
 };
 
-/** `root`: of a commit; NULL: of a put. `reader` looks up bases. Ended with incoming_free() in any case. */
-int incoming_prepare(struct incoming *incoming, struct db *reader,
-                     const struct object_hasher *hasher, const struct object *objects, size_t n,
-                     const struct object_id *root, struct hf_error *err);
+/** `root`: of a commit; NULL: of a put. Ended with incoming_free() in any case. */
+int incoming_prepare(struct incoming *incoming, struct sqlite_store *store,
+                     const struct object *objects, size_t n, const struct object_id *root,
+                     struct hf_error *err);
+/** After the transaction has been committed: remembers what may soon be replaced. */
+void incoming_remember(struct incoming *incoming, struct sqlite_store *store);
 void incoming_free(struct incoming *incoming);
 
 /** HF_MISSING. */
 int incoming_check(struct incoming *incoming, struct transaction *transaction,
                    struct hf_error *err);
+/** Adds those that are not there. */
 int incoming_insert(struct incoming *incoming, struct transaction *transaction,
                     struct hf_error *err);
 

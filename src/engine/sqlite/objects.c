@@ -19,13 +19,8 @@ int sqlite_put(struct store *base, const struct object *objects, size_t n, struc
 {
     struct sqlite_store *store = sqlite_store_of(base);
     struct put_write put = {.write = {.run = run_put}};
-    struct db *reader;
-    int rc = readers_take(&store->readers, &reader, err);
+    int rc = incoming_prepare(&put.incoming, store, objects, n, NULL, err);
 
-    if (rc != HF_OK)
-        return rc;
-    rc = incoming_prepare(&put.incoming, reader, &base->info.hasher, objects, n, NULL, err);
-    readers_give(&store->readers, reader);
     if (rc == HF_OK)
         rc = writer_do(&store->writer, &put.write, err);
     incoming_free(&put.incoming);

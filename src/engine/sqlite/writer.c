@@ -46,6 +46,7 @@ int writer_open(struct writer *writer, const char *path, const char *vfs, struct
 void writer_close(struct writer *writer)
 {
     db_close(&writer->db);
+    known_free(&writer->known_objects);
     pthread_mutex_destroy(&writer->lock);
 }
 
@@ -59,6 +60,7 @@ void writer_forget(struct writer *writer)
 static void roll_back(struct writer *writer)
 {
     writer->known = false;
+    known_clear(&writer->known_objects); /* it may know what was added just now */
     if (!sqlite3_get_autocommit(writer->db.handle))
         db_run(&writer->db, QUERY_ROLLBACK, DB_NO_VALUES, NULL);
 }
@@ -81,6 +83,8 @@ static int refresh(struct writer *writer, struct hf_error *err)
         return hf_fail(err, HF_CORRUPT, "the store file has lost its first row");
     if (rc < 0)
         return rc;
+    if (writer->sweeps != db_column_uint(statement, 0))
+        known_clear(&writer->known_objects);
     writer->sweeps = db_column_uint(statement, 0);
     writer->generation = db_column_uint(statement, 1);
     writer->others = (unsigned)db_column_uint(statement, 2);

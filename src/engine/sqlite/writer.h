@@ -20,6 +20,7 @@
 #include <pthread.h>
 
 #include "engine/sqlite/db.h"
+#include "engine/sqlite/known.h"
 #include "engine/sqlite/medium.h"
 
 struct writer;
@@ -59,6 +60,7 @@ struct writer {
     bool own_alive;                /**< nobody has taken it for dead */
     unsigned others;
     uint64_t sweeps, generation;
+    struct known known_objects;
     uint64_t transactions, writes; /**< for measurements */
     int log_pages;                 /**< after the last commit */
 
