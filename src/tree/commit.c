@@ -7,6 +7,7 @@
 
 #include "tree/directory.h"
 #include "tree/meta_index.h"
+#include "tree/split.h"
 #include "tree/table.h"
 
 /** A file is spilled when it holds this much that is not cut into chunks yet. */
@@ -356,6 +357,8 @@ int session_commit(struct session *session, uint64_t seq, bool sync)
                 return status;
             continue;
         }
+        if (session->committed_seq < seq && split_wait(session))
+            continue;
         rc = session->committed_seq >= seq ? lead_sync(session) : lead(session, sync);
         if (rc != HF_OK)
             return rc;

@@ -8,6 +8,7 @@
 #include "tree/filelock.h"
 #include "tree/handle.h"
 #include "tree/meta_index.h"
+#include "tree/split.h"
 #include "tree/table.h"
 #include "tree/write.h"
 
@@ -247,6 +248,7 @@ static int apply_write(struct session *session, void *arg)
     if (rc != HF_OK)
         return rc;
     content_changed(session, inode, old_size, writing->len);
+    split_note(writing->handle, writing->offset, writing->len);
     inode->mtime = inode->ctime = now_of(session);
     write_clear_privileges(inode, writing->caller);
     write_done(session, inode, writing->handle, true);
@@ -359,6 +361,7 @@ static int commit_file(struct tree_handle *handle, uint64_t seq, bool sync)
         return handle->wrote ? HF_FENCED : HF_OK;
     if (session->deleted || session->view)
         return HF_OK;
+    split_end(handle);
     rc = session_commit(session, seq, sync);
     if (rc == HF_OK)
         handle->wrote = false;

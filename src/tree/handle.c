@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tree/listing.h"
+#include "tree/split.h"
 #include "tree/table.h"
 
 int handle_new(struct session *session, struct inode *inode, int flags, pid_t pid,
@@ -43,6 +44,7 @@ void handle_free(struct tree_handle *handle)
         session->open_handles = handle->next;
     if (handle->next)
         handle->next->prev = handle->prev;
+    split_end(handle);
     session->handles--;
     session->writers -= handle->writes;
     handle->inode->handles--;

@@ -20,7 +20,8 @@ struct tree_handle {
     struct tree_handle *next, *prev; /* in session.open_handles */
     uint64_t epoch;                  /* the session's when it was opened */
     bool wrote;                      /* something is unsaved that this handle changed */
-    struct listing *listing;         /* of a directory: its names when it was last rewound */
+    int64_t split_until;     /* another part of its last write may come until then; 0: none */
+    struct listing *listing; /* of a directory: its names when it was last rewound */
 };
 
 /** Opens `inode` (which gets a reference). The session is locked, and pinned for the handle. */

@@ -60,6 +60,7 @@ struct session {
     unsigned handles;
     unsigned writers;                 /* handles open for writing */
     struct tree_handle *open_handles; /* list */
+    unsigned splits;                  /* of them, those whose last write may go on */
     uint64_t epoch;                   /* grows when uncommitted work was taken away */
 
     struct inode *dirty; /* list of dirty inodes */

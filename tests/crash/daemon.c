@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/open.h"
+
 /** How long a mount may take to come or to go. */
 #define PATIENCE_MS 30000
 
@@ -131,17 +133,30 @@ bool daemon_stop(struct daemon *daemon)
     return false;
 }
 
-bool daemon_fsck(struct daemon *daemon)
+static int print_finding(const struct check_finding *finding, void *arg)
 {
+    printf("finding: %s: %s\n", finding->what, finding->message);
+    *(bool *)arg = false;
+    return 0;
+}
+
+bool daemon_check_store(struct daemon *daemon)
+{
+    struct hf_error err = {0};
+    struct store *store;
+    bool sound = true;
     char url[300];
-    const char *const argv[] = {"holdfast", "fsck", "--store", url, NULL};
-    int status = -1;
-    pid_t pid;
+    int rc;
 
     snprintf(url, sizeof url, "sqlite:%s", daemon->store);
-    pid = spawn(daemon, argv);
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
-           WEXITSTATUS(status) == 0;
+    rc = store_open(url, 0, NULL, &clock_system, &store, &err);
+    if (rc == HF_OK) {
+        rc = store_check(store, print_finding, &sound, &err);
+        store_close(store);
+    }
+    if (rc != HF_OK)
+        printf("the check: %s\n", err.message);
+    return rc == HF_OK && sound;
 }
 
 void daemon_forget_store(struct daemon *daemon)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/split.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "tree/handle.h"
+#include "tree/timer.h"
+
+/** The other part comes within microseconds, unless its thread is not let run. */
+#define PATIENCE_NS 20000000
+/** A request of this length may have been cut off by its limit. */
+#define LONG_REQUEST (1U << 20)
+
+static bool may_go_on(uint64_t offset, size_t len)
+{
+    uint64_t mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
+
+    return ((offset + len) & mask) == 0 && ((offset & mask) != 0 || len >= LONG_REQUEST);
+}
+
+void split_note(struct tree_handle *handle, uint64_t offset, size_t len)
+{
+    struct session *session = handle->session;
+
+    split_end(handle);
+    /* A change of the shared tree is committed before it is answered. */
+    if (session->sid == SHARED_SID || !may_go_on(offset, len))
+        return;
+    handle->split_until = timer_now() + PATIENCE_NS;
+    session->splits++;
+}
+
+void split_end(struct tree_handle *handle)
+{
+    struct session *session = handle->session;
+
+    if (handle->split_until == 0)
+        return;
+    handle->split_until = 0;
+    session->splits--;
+    pthread_cond_broadcast(&session->cond);
+}
+
+/** Until when to wait; those who have waited long enough are given up. 0: for nobody. */
+static int64_t deadline(struct session *session)
+{
+    int64_t now = timer_now(), until = 0;
+
+    for (struct tree_handle *handle = session->open_handles; handle; handle = handle->next) {
+        if (handle->split_until != 0 && handle->split_until <= now)
+            split_end(handle);
+        if (handle->split_until > until)
+            until = handle->split_until;
+    }
+    return until;
+}
+
+bool split_wait(struct session *session)
+{
+    bool waited = false;
+    int64_t until;
+
+    while (session->splits > 0 && (until = deadline(session)) > 0) {
+        const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+
+        pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);
+        waited = true;
+    }
+    return waited;
+}

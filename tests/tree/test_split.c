@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/open.h"
+#include "mount.h"
+#include "tree/view.h"
+
+struct world {
+    struct store *keeper;
+    struct mount mount;
+    struct tree_handle *handle; /* of session/log */
+    size_t page;
+};
+
+static int world_open(void **state)
+{
+    static unsigned number;
+    struct world *world = calloc(1, sizeof *world);
+    char url[64];
+
+    snprintf(url, sizeof url, "memory:split-%u", number++);
+    assert_int_equal(store_open(url, STORE_CREATE, NULL, &clock_system, &world->keeper, NULL),
+                     HF_OK);
+    mount_open(&world->mount, url);
+    world->page = (size_t)sysconf(_SC_PAGESIZE);
+    assert_int_equal(mount_mkdir(&world->mount, "session", 0700), HF_OK);
+    assert_int_equal(
+        mount_openfile(&world->mount, "session/log", O_RDWR | O_CREAT, 0600, &world->handle),
+        HF_OK);
+    *state = world;
+    return 0;
+}
+
+static int world_close(void **state)
+{
+    struct world *world = *state;
+
+    if (world->handle)
+        mount_closefile(world->handle);
+    assert_int_equal(mount_close(&world->mount), HF_OK);
+    store_close(world->keeper);
+    free(world);
+    return 0;
+}
+
+static void write_log(struct world *world, uint64_t offset, size_t len)
+{
+    char *data = malloc(len);
+
+    memset(data, 'x', len);
+    assert_int_equal(tree_write(world->handle, &world->mount.caller, offset, data, len), HF_OK);
+    free(data);
+}
+
+/** Size of the log in the head that the store has. */
+static uint64_t committed_size(struct world *world)
+{
+    struct blob_cache *cache = blob_cache_new(world->keeper, 1 << 20);
+    struct view_node node = {0};
+    struct session_head head;
+    struct view *view;
+    uint64_t size;
+
+    assert_int_equal(store_session_find(world->keeper, "session", &head, NULL), HF_OK);
+    assert_int_equal(view_open(cache, &head.root, &view, NULL), HF_OK);
+    assert_int_equal(view_lookup(view, "log", &node, NULL), HF_OK);
+    size = node.record.size;
+    view_node_clear(&node);
+    view_free(view);
+    blob_cache_free(cache);
+    return size;
+}
+
+static void *write_other_part(void *arg)
+{
+    struct world *world = arg;
+
+    nanosleep(&(struct timespec){.tv_nsec = 3000000}, NULL);
+    write_log(world, world->page, 500);
+    return NULL;
+}
+
+static void commit_waits_for_the_other_part_of_a_write(void **state)
+{
+    struct world *world = *state;
+    pthread_t thread;
+
+    write_log(world, world->page - 100, 100);
+    pthread_create(&thread, NULL, write_other_part, world);
+    assert_int_equal(mount_write_text(&world->mount, "session/other", "text"), HF_OK);
+    assert_int_equal(committed_size(world), world->page + 500);
+    pthread_join(thread, NULL);
+}
+
+static void write_that_ends_with_its_page_is_committed_after_a_moment(void **state)
+{
+    struct world *world = *state;
+
+    write_log(world, world->page - 100, 100);
+    assert_int_equal(mount_write_text(&world->mount, "session/other", "text"), HF_OK);
+    assert_int_equal(committed_size(world), world->page);
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void close_of_the_file_itself_waits_for_nothing(void **state)
+{
+    struct world *world = *state;
+    double start = now(), fastest = 1;
+
+    /* The fastest of many: the machine may be busy. */
+    for (unsigned i = 0; i < 50; i++, start = now()) {
+        write_log(world, world->page - 100, 100);
+        assert_int_equal(tree_flush(world->handle, 0), HF_OK);
+        if (now() - start < fastest)
+            fastest = now() - start;
+    }
+    assert_true(fastest < 0.015);
+    assert_int_equal(committed_size(world), world->page);
+}
+
+static void closed_handle_is_not_waited_for(void **state)
+{
+    struct world *world = *state;
+    double start, fastest = 1;
+
+    for (unsigned i = 0; i < 50; i++) {
+        struct tree_handle *handle;
+
+        assert_int_equal(mount_openfile(&world->mount, "session/log", O_RDWR, 0, &handle), HF_OK);
+        assert_int_equal(tree_write(handle, &world->mount.caller, world->page - 1, "x", 1), HF_OK);
+        tree_release(handle);
+        start = now();
+        assert_int_equal(mount_write_text(&world->mount, "session/other", "text"), HF_OK);
+        if (now() - start < fastest)
+            fastest = now() - start;
+    }
+    assert_true(fastest < 0.015);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, world_open, world_close)
+        T(commit_waits_for_the_other_part_of_a_write),
+        T(write_that_ends_with_its_page_is_committed_after_a_moment),
+        T(close_of_the_file_itself_waits_for_nothing),
+        T(closed_handle_is_not_waited_for),
+#undef T
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
