@@ -486,6 +486,124 @@ static void nodes_that_do_not_fit_together_are_refused(void **state)
     dirmap_free(map);
 }
 
+/* --- nodes that were made to be wrong ------------------------------------------------------------- */
+
+/* A leaf of links with names of one letter each. */
+static struct object_id leaf_of(struct world *world, const char *letters)
+{
+    struct node_writer writer = {0};
+    struct object_id id;
+
+    assert_int_equal(node_writer_start(&writer, OBJECT_DIR, 0), HF_OK);
+    for (; *letters; letters++)
+        assert_int_equal(
+            node_writer_dir_entry(
+                &writer,
+                &(struct dir_entry){.name = slice_of(letters, 1), .ino = 5, .mode = S_IFREG}),
+            HF_OK);
+    assert_int_equal(
+        blob_sink_add(&world->sink, OBJECT_DIR, buf_slice(&writer.bytes), NULL, &id, NULL), HF_OK);
+    buf_free(&writer.bytes);
+    return id;
+}
+
+/* An interior node of two children. */
+static struct object_id interior_of(struct world *world, uint8_t height, const char *first,
+                                    uint64_t first_count, struct object_id first_id,
+                                    const char *second, uint64_t second_count,
+                                    struct object_id second_id)
+{
+    const struct dir_child a = {slice_of(first, 1), first_count, first_id};
+    const struct dir_child b = {slice_of(second, 1), second_count, second_id};
+    struct node_writer writer = {0};
+    struct object_id id;
+
+    assert_int_equal(node_writer_start(&writer, OBJECT_DIR, height), HF_OK);
+    assert_int_equal(node_writer_dir_child(&writer, &a), HF_OK);
+    assert_int_equal(node_writer_dir_child(&writer, &b), HF_OK);
+    assert_int_equal(
+        blob_sink_add(&world->sink, OBJECT_DIR, buf_slice(&writer.bytes), NULL, &id, NULL), HF_OK);
+    buf_free(&writer.bytes);
+    return id;
+}
+
+static int walk_tree(struct world *world, uint8_t height, uint64_t count, struct object_id id)
+{
+    const struct content content = {.kind = CONTENT_DIR, .count = count, .ref = {height, id}};
+
+    return open_and_walk(world, &content);
+}
+
+static void leaves_that_are_not_what_their_parent_says_are_refused(void **state)
+{
+    struct world *world = *state;
+    const struct object_id ab = leaf_of(world, "ab"), mn = leaf_of(world, "mn");
+    const struct object_id bc = leaf_of(world, "bc");
+    const struct object_id good = interior_of(world, 1, "a", 2, ab, "m", 2, mn);
+    const struct object_id absent = {{0x77}};
+
+    assert_int_equal(walk_tree(world, 1, 4, good), HF_NOENT);
+    assert_int_equal(walk_tree(world, 1, 5, good), HF_CORRUPT);
+    assert_int_equal(walk_tree(world, 1, 4, interior_of(world, 1, "a", 2, ab, "n", 2, mn)),
+                     HF_CORRUPT);
+    assert_int_equal(walk_tree(world, 1, 4, interior_of(world, 1, "a", 2, ab, "b", 2, bc)),
+                     HF_CORRUPT);
+    assert_int_equal(walk_tree(world, 1, 5, interior_of(world, 1, "a", 3, ab, "m", 2, mn)),
+                     HF_CORRUPT);
+    assert_int_equal(walk_tree(world, 1, 4, interior_of(world, 1, "a", 2, good, "m", 2, mn)),
+                     HF_CORRUPT);
+    assert_int_equal(walk_tree(world, 1, 4, interior_of(world, 1, "a", 2, ab, "m", 2, absent)),
+                     HF_MISSING);
+    assert_int_equal(walk_tree(world, 0, 3, ab), HF_CORRUPT);
+    assert_int_equal(walk_tree(world, 0, 2, ab), HF_NOENT);
+}
+
+static void interior_nodes_that_overlap_are_refused(void **state)
+{
+    struct world *world = *state;
+    const struct object_id low =
+        interior_of(world, 1, "a", 2, leaf_of(world, "ab"), "m", 2, leaf_of(world, "mn"));
+    const struct object_id high =
+        interior_of(world, 1, "p", 1, leaf_of(world, "p"), "q", 1, leaf_of(world, "q"));
+    const struct object_id middle =
+        interior_of(world, 1, "l", 1, leaf_of(world, "l"), "o", 1, leaf_of(world, "o"));
+
+    assert_int_equal(walk_tree(world, 2, 6, interior_of(world, 2, "a", 4, low, "p", 2, high)),
+                     HF_NOENT);
+    assert_int_equal(walk_tree(world, 2, 6, interior_of(world, 2, "a", 4, low, "o", 2, high)),
+                     HF_CORRUPT);
+    assert_int_equal(walk_tree(world, 2, 6, interior_of(world, 2, "a", 4, low, "l", 2, middle)),
+                     HF_CORRUPT);
+    assert_int_equal(walk_tree(world, 2, 7, interior_of(world, 2, "a", 4, low, "p", 3, high)),
+                     HF_CORRUPT);
+}
+
+/* What is damaged takes nothing else with it. */
+static void entries_beside_a_damaged_leaf_are_found(void **state)
+{
+    struct world *world = *state;
+    const struct object_id ab = leaf_of(world, "ab"), mn = leaf_of(world, "mn");
+    const struct content content = {
+        .kind = CONTENT_DIR,
+        .count = 4,
+        .ref = {1, interior_of(world, 1, "a", 2, ab, "l", 2, mn)},
+    };
+    struct hf_error err = {0};
+    struct dir_entry entry;
+    struct dirmap *map;
+
+    assert_int_equal(dirmap_open(world->cache, &content, &map, NULL), HF_OK);
+    assert_int_equal(dirmap_find(map, slice_of("m", 1), &entry, &err), HF_CORRUPT);
+    assert_memory_equal(err.message, "directory node ", 15);
+    assert_int_equal(dirmap_find(map, slice_of("b", 1), &entry, NULL), HF_OK);
+    assert_int_equal(dirmap_remove(map, slice_of("m", 1), NULL), HF_CORRUPT);
+    assert_int_equal(dirmap_next(map, slice_of("b", 1), &entry, NULL), HF_CORRUPT);
+    entry = (struct dir_entry){.name = slice_of("z", 1), .ino = 7, .mode = S_IFREG};
+    assert_int_equal(dirmap_put(map, &entry, NULL), HF_CORRUPT);
+    assert_false(dirmap_is_dirty(map));
+    dirmap_free(map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +618,9 @@ int main(void)
         TEST(all_nodes_are_canonical_and_of_moderate_size),
         TEST(reads_that_fail_lose_nothing),
         TEST(nodes_that_do_not_fit_together_are_refused),
+        TEST(leaves_that_are_not_what_their_parent_says_are_refused),
+        TEST(interior_nodes_that_overlap_are_refused),
+        TEST(entries_beside_a_damaged_leaf_are_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
