@@ -6,6 +6,7 @@
 extern const struct command command_adopt;
 extern const struct command command_completion;
 extern const struct command command_doctor;
+extern const struct command command_fsck;
 extern const struct command command_session_cat;
 extern const struct command command_session_list;
 extern const struct command command_session_log;
@@ -23,6 +24,7 @@ const struct command *const commands[] = {
     &command_session_show,
     &command_session_log,
     &command_session_cat,
+    &command_fsck,
     &command_stats,
     &command_completion,
     NULL,

@@ -33,9 +33,12 @@ void progress_add(struct progress *progress, uint64_t items, uint64_t bytes)
     if (now - progress->shown < INTERVAL_NS)
         return;
     progress->shown = now;
-    fprintf(stderr, "\r%s: %" PRIu64 " of %" PRIu64 " %s, %s of %s\033[K", progress->verb,
-            progress->items, progress->total_items, progress->noun,
-            text_size(progress->bytes, done), text_size(progress->total_bytes, total));
+    fprintf(stderr, "\r%s: %" PRIu64 " of %" PRIu64 " %s", progress->verb, progress->items,
+            progress->total_items, progress->noun);
+    if (progress->total_bytes > 0)
+        fprintf(stderr, ", %s of %s", text_size(progress->bytes, done),
+                text_size(progress->total_bytes, total));
+    fputs("\033[K", stderr);
     fflush(stderr);
 }
 
