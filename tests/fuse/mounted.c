@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mounted.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define MAX_ARGUMENTS 16
+#define PATIENCE_MS 30000
+
+extern char **environ;
+
+static void skip_all(const char *why)
+{
+    printf("skipped: %s\n", why);
+    exit(77);
+}
+
+void mounted_require(void)
+{
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0)
+        skip_all("/dev/fuse cannot be opened, so nothing can be mounted");
+    close(fd);
+    if (geteuid() != 0)
+        skip_all("these tests mount as root");
+}
+
+void mounted_prepare(struct mounted *m)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    if (!tmp || strlen(tmp) > 32)
+        tmp = "/tmp";
+    snprintf(m->dir, sizeof m->dir, "%s/holdfast-fuse.XXXXXX", tmp);
+    assert_non_null(mkdtemp(m->dir));
+    assert_int_equal(chmod(m->dir, 0755), 0);
+    snprintf(m->url, sizeof m->url, "sqlite:%s/store.db", m->dir);
+    snprintf(m->point, sizeof m->point, "%s/mnt", m->dir);
+    snprintf(m->session, sizeof m->session, "%s/s", m->point);
+    /* Nothing of the user's is touched. */
+    setenv("HOME", m->dir, 1);
+    unsetenv("XDG_DATA_HOME");
+    unsetenv("XDG_STATE_HOME");
+    unsetenv("HOLDFAST_STORE");
+    unsetenv("COPILOT_HOME");
+    unsetenv("NOTIFY_SOCKET");
+}
+
+static pid_t spawn_program(const struct mounted *m, char *const argv[])
+{
+    posix_spawn_file_actions_t actions;
+    char log[128];
+    pid_t pid;
+
+    snprintf(log, sizeof log, "%s/log", m->dir);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC,
+                                     0600);
+    assert_int_equal(posix_spawn(&pid, HOLDFAST_PROGRAM, &actions, NULL, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return pid;
+}
+
+int mounted_run(struct mounted *m, ...)
+{
+    char *argv[MAX_ARGUMENTS + 2] = {(char *)"holdfast"};
+    int n = 1, wait_status;
+    va_list args;
+    pid_t pid;
+
+    va_start(args, m);
+    while (n < MAX_ARGUMENTS && (argv[n] = va_arg(args, char *)))
+        n++;
+    va_end(args);
+    pid = spawn_program(m, argv);
+    assert_int_equal(waitpid(pid, &wait_status, 0), pid);
+    assert_true(WIFEXITED(wait_status));
+    return WEXITSTATUS(wait_status);
+}
+
+const char *mounted_said(const struct mounted *m)
+{
+    static char text[4096];
+    char log[128];
+
+    snprintf(log, sizeof log, "%s/log", m->dir);
+    read_file(log, text, sizeof text);
+    return text;
+}
+
+void mounted_start(struct mounted *m, const char *options)
+{
+    int code = mounted_run(m, "mount", "--store", m->url, "-o", options ? options : "defaults",
+                           m->point, NULL);
+
+    if (code != 0)
+        print_error("mount said: %s\n", mounted_said(m));
+    assert_int_equal(code, 0);
+    if (mkdir(m->session, 0777) != 0)
+        assert_int_equal(errno, EEXIST);
+}
+
+void mounted_stop(struct mounted *m)
+{
+    int code = mounted_run(m, "umount", m->point, NULL);
+
+    if (code != 0)
+        print_error("umount said: %s\n", mounted_said(m));
+    assert_int_equal(code, 0);
+}
+
+bool mounted_is_mounted(const char *point)
+{
+    char *line = NULL, wanted[256];
+    size_t cap = 0;
+    bool found = false;
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+
+    snprintf(wanted, sizeof wanted, " %s ", point);
+    while (f && !found && getline(&line, &cap, f) > 0)
+        found = strstr(line, wanted) != NULL;
+    free(line);
+    if (f)
+        fclose(f);
+    return found;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    remove(path);
+    return 0;
+}
+
+void mounted_remove(struct mounted *m)
+{
+    pid_t daemon = mounted_daemon(m);
+
+    while (mounted_is_mounted(m->point) && umount2(m->point, MNT_DETACH) == 0)
+        ;
+    if (daemon > 0)
+        mounted_await_end(daemon);
+    nftw(m->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+int mounted_setup(void **state)
+{
+    static struct mounted m;
+
+    mounted_prepare(&m);
+    mounted_start(&m, "allow_other");
+    *state = &m;
+    return 0;
+}
+
+int mounted_teardown(void **state)
+{
+    mounted_stop(*state);
+    mounted_remove(*state);
+    return 0;
+}
+
+pid_t mounted_daemon(const struct mounted *m)
+{
+    char text[16] = "";
+
+    return getxattr(m->point, "user.holdfast.pid", text, sizeof text - 1) > 0
+               ? (pid_t)strtol(text, NULL, 10)
+               : 0;
+}
+
+void mounted_await_end(pid_t pid)
+{
+    struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+
+    if (end.fd < 0)
+        return;
+    assert_int_equal(poll(&end, 1, PATIENCE_MS), 1);
+    close(end.fd);
+}
+
+const char *mounted_path(const struct mounted *m, const char *name)
+{
+    static char buffers[4][PATH_MAX];
+    static unsigned next;
+    char *path = buffers[next++ % 4];
+
+    snprintf(path, PATH_MAX, "%s/%s", m->session, name);
+    return path;
+}
+
+void write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    size_t len = strlen(text);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, len), len);
+    assert_int_equal(close(fd), 0);
+}
+
+void read_file(const char *path, char *ret_text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len;
+
+    assert_true(fd >= 0);
+    len = read(fd, ret_text, size - 1);
+    assert_true(len >= 0);
+    ret_text[len] = '\0';
+    close(fd);
+}
