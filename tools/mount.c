@@ -142,12 +142,15 @@ static void bound_heap(void)
 static int open_store(struct mounting *m, struct hf_error *err)
 {
     const struct store_create_options create = {.strict = m->options.strict};
-    unsigned flags = m->options.read_only ? STORE_READ_ONLY : STORE_CREATE;
     int status = context_store_url(m->url, !m->options.read_only, &m->store_url, err);
+    const char *url = (const char *)m->store_url.data;
 
     if (status == HF_OK)
-        status = store_open((const char *)m->store_url.data, flags, &create, &clock_system,
+        status = store_open(url, m->options.read_only ? 0 : STORE_CREATE, &create, &clock_system,
                             &m->store, err);
+    /* Where nothing can be written, a mount that writes nothing cannot hear of others' changes either. */
+    if (status != HF_OK && status != HF_NOENT && m->options.read_only && m->store_url.len)
+        status = store_open(url, STORE_READ_ONLY, NULL, &clock_system, &m->store, err);
     if (status == HF_OK && m->options.strict &&
         store_info(m->store)->close_durability != DURABILITY_SYNC)
         status = hf_fail(err, HF_USAGE,

@@ -134,6 +134,18 @@ static int load_shared(struct tree *tree, struct hf_error *err)
     return rc;
 }
 
+static int register_host(struct tree *tree, const struct host_identity *identity,
+                         struct hf_error *err)
+{
+    int rc = relay_new(tree, err);
+
+    if (rc == HF_OK)
+        rc = store_host_register(tree->store, identity, &tree->relay->listener, &tree->host, err);
+    if (rc == HF_OK) /* until the first event tells */
+        rc = store_host_list(tree->store, count_other, tree, err);
+    return rc;
+}
+
 int tree_open(struct store *store, const struct tree_options *options, struct tree **ret_tree,
               struct hf_error *err)
 {
@@ -154,12 +166,8 @@ int tree_open(struct store *store, const struct tree_options *options, struct tr
         hf_fail(err, rc, "cannot start a thread");
         goto out;
     }
-    rc = relay_new(tree, err);
-    if (rc == HF_OK)
-        rc = store_host_register(store, &options->identity, &tree->relay->listener, &tree->host,
-                                 err);
-    if (rc == HF_OK) /* until the first event tells */
-        rc = store_host_list(store, count_other, tree, err);
+    if (!store_info(store)->read_only)
+        rc = register_host(tree, &options->identity, err);
     if (rc == HF_OK)
         rc = load_shared(tree, err);
 out:

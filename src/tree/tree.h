@@ -73,7 +73,8 @@ struct tree_entry {
 /** An open file or directory. */
 struct tree_handle;
 
-/** Registers the mount with the store and loads the shared tree. The store is borrowed. */
+/** Registers the mount with the store (not when that is open read-only: then nothing tells it of others'
+ *  changes) and loads the shared tree. The store is borrowed. */
 int tree_open(struct store *store, const struct tree_options *options, struct tree **ret_tree,
               struct hf_error *err);
 /** Commits everything (strictly), releases all leases. 0, or the first failure; frees in any case. */
