@@ -15,6 +15,7 @@ daemon=
 clean_up() {
     [ -n "$daemon" ] && kill -KILL "$daemon" 2>/dev/null
     fusermount3 -uzq "$state" 2>/dev/null
+    fusermount3 -uzq "$scratch/read-only" 2>/dev/null
     rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -99,6 +100,20 @@ out '^warning  *leases .*by mounts that are gone'
 run 0 umount "$state"
 run 0 session cat one:notes
 [ "$(wc -l <"$scratch/out")" -eq 3 ] || fail 'something acknowledged was lost'
+
+# Read-only: shows what is there and what others write, and changes nothing.
+mount_it
+"$holdfast" mount -o ro "$scratch/read-only" || fail 'a store cannot be mounted read-only'
+cmp "$state/one/notes" "$scratch/read-only/one/notes" || fail 'the read-only mount shows something else'
+echo 'line 4' >>"$state/one/notes"
+cmp "$state/one/notes" "$scratch/read-only/one/notes" || fail 'the read-only mount does not see a close'
+mkdir "$state/three"
+[ -d "$scratch/read-only/three" ] || fail 'the read-only mount does not see a new session'
+touch "$scratch/read-only/one/notes" 2>/dev/null && fail 'the read-only mount can be written'
+"$holdfast" umount "$scratch/read-only" || fail 'the read-only mount cannot be unmounted'
+run 0 umount "$state"
+wait "$daemon" || fail 'the daemon did not end well'
+daemon=
 
 # Sessions that a mount would hide.
 mkdir "$state/left-behind"
