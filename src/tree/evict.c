@@ -11,10 +11,13 @@
 #define KEEP_NS 60000000000LL
 /** What a loaded session is taken to weigh. */
 #define SESSION_BYTES 32768
+/** What a live inode is taken to weigh, with its share of its directory. */
+#define INODE_BYTES 1024
 
 struct candidate {
     struct session *session;
     int64_t used;
+    size_t inodes;
 };
 
 struct candidates {
@@ -30,7 +33,7 @@ static void gather(struct hnode *node, void *arg)
     if (session->sid == SHARED_SID)
         return;
     table_pin(session);
-    all->list[all->n++] = (struct candidate){session, session->used};
+    all->list[all->n++] = (struct candidate){session, session->used, 0};
 }
 
 static int older_first(const void *a, const void *b)
@@ -40,12 +43,14 @@ static int older_first(const void *a, const void *b)
     return x->used < y->used ? -1 : x->used > y->used;
 }
 
-/** Whether nothing but the caller holds it, or (only_known) nothing but the kernel's memory. */
-static bool is_unused(struct session *session, bool *ret_known)
+/** Whether nothing but the caller holds it, and (*ret_known) the kernel's memory. */
+static bool is_unused(struct candidate *candidate, bool *ret_known)
 {
+    struct session *session = candidate->session;
     bool unused;
 
     pthread_mutex_lock(&session->lock);
+    candidate->inodes = session->inodes.count;
     *ret_known = session->lookups > 0;
     unused = session->handles == 0 && session->phase == PHASE_CLEAN && !session->acquiring;
     pthread_mutex_unlock(&session->lock);
@@ -85,35 +90,60 @@ static void ask_kernel(struct session *session)
     free(name);
 }
 
-void evict_idle(struct tree *tree)
+/** A few sessions may have very many live inodes: the kernel is asked to forget the largest. */
+static void shrink_largest(struct tree *tree, const struct candidates *all)
+{
+    const struct candidate *largest = NULL;
+    size_t total = 0;
+
+    for (size_t i = 0; i < all->n; i++) {
+        if (!all->list[i].session)
+            continue;
+        total += all->list[i].inodes;
+        if (!largest || all->list[i].inodes > largest->inodes)
+            largest = &all->list[i];
+    }
+    if (largest && total > tree->options.memory_limit / 2 / INODE_BYTES)
+        ask_kernel(largest->session);
+}
+
+/** Drops what is unused: for long, or because there are too many. */
+static void drop_unused(struct tree *tree, struct candidates *all)
 {
     size_t limit = tree->options.memory_limit / SESSION_BYTES;
-    struct candidates all = {0};
+    size_t excess = all->n > limit ? all->n - limit : 0;
     int64_t now = timer_now();
-    size_t excess;
+
+    for (size_t i = 0; i < all->n; i++) {
+        struct candidate *c = &all->list[i];
+        bool known, unused = is_unused(c, &known);
+
+        if (unused && !known && (now - c->used > KEEP_NS || excess > 0)) {
+            drop(c->session);
+            c->session = NULL;
+            excess -= excess > 0;
+        } else if (unused && known && excess > 0) {
+            ask_kernel(c->session);
+            excess--;
+        }
+    }
+}
+
+void evict_idle(struct tree *tree)
+{
+    struct candidates all = {0};
 
     pthread_mutex_lock(&tree->lock);
     all.list = calloc(tree->sessions.count + 1, sizeof(struct candidate));
     if (all.list)
         htable_each(&tree->sessions, gather, &all);
     pthread_mutex_unlock(&tree->lock);
+    if (!all.list)
+        return;
     qsort(all.list, all.n, sizeof(struct candidate), older_first);
-    excess = all.n > limit ? all.n - limit : 0;
-    for (size_t i = 0; i < all.n; i++) {
-        struct session *session = all.list[i].session;
-        bool known, unused = is_unused(session, &known);
-        bool old = now - all.list[i].used > KEEP_NS;
-
-        if (unused && !known && (old || excess > 0)) {
-            drop(session);
-            excess -= excess > 0;
-            continue;
-        }
-        if (unused && known && excess > 0) {
-            ask_kernel(session);
-            excess--;
-        }
-        table_put(session);
-    }
+    drop_unused(tree, &all);
+    shrink_largest(tree, &all);
+    for (size_t i = 0; i < all.n; i++)
+        table_put(all.list[i].session);
     free(all.list);
 }

@@ -126,7 +126,7 @@ int lease_give_back(struct session *session)
     int rc;
 
     pthread_mutex_lock(&session->lock);
-    rc = session_commit(session, session->change_seq, true);
+    rc = session_commit(session, session->change_seq, false);
     token = session->token;
     session->token = 0;
     pthread_mutex_unlock(&session->lock);

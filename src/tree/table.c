@@ -5,6 +5,8 @@
 
 /** What the kernel may believe until it is told otherwise: a day. */
 #define FOREVER_S 86400.0
+/** Whenever the number of loaded sessions passes a multiple of this, evict.c has a look. */
+#define EVICT_EVERY 1024
 
 static struct session *find(struct tree *tree, uint64_t sid)
 {
@@ -41,9 +43,12 @@ static int insert(struct tree *tree, struct session *session)
 {
     int rc = htable_insert(&tree->sessions, &session->node, htable_hash_u64(session->sid));
 
-    if (rc == HF_OK)
-        pin(session);
-    return rc;
+    if (rc != HF_OK)
+        return rc;
+    pin(session);
+    if (tree->sessions.count % EVICT_EVERY == 0)
+        worker_evict(tree);
+    return HF_OK;
 }
 
 int table_add(struct tree *tree, struct session *session)

@@ -235,10 +235,6 @@ int tree_close(struct tree *tree, struct hf_error *err)
     return rc;
 }
 
-struct sum {
-    struct tree_stats *stats;
-};
-
 static int sum_session(struct session *session, void *arg)
 {
     struct tree_stats *stats = arg;
@@ -257,5 +253,7 @@ void tree_stats(struct tree *tree, struct tree_stats *ret_stats)
     table_each(tree, sum_session, &stats);
     stats.commits = atomic_load(&tree->commits);
     stats.dirty_bytes = atomic_load(&tree->dirty_bytes);
+    stats.memory_bytes = stats.dirty_bytes + stats.inodes * sizeof(struct inode) +
+                         stats.sessions_loaded * sizeof(struct session);
     *ret_stats = stats;
 }

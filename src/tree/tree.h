@@ -146,7 +146,8 @@ int tree_lseek(struct tree_handle *handle, uint64_t offset, int whence, uint64_t
 int tree_opendir(struct tree *tree, uint64_t inode, struct tree_handle **ret_handle);
 /** Calls `add` for entries from cookie `offset` on until it returns false (full). `next` is the cookie
  *  after the entry. With `plus`, `entry` is complete and counts one look-up when add returns true
- *  (not for "." and ".."); else only its inode number and type are valid. */
+ *  (not for "." and ".."); else only its inode number and type are valid. A session's entry is never
+ *  complete: its `inode` is 0, and attr has number and type, as a kernel takes it. */
 typedef bool (*tree_dir_fn)(const char *name, const struct tree_entry *entry, uint64_t next,
                             void *arg);
 int tree_readdir(struct tree_handle *handle, uint64_t offset, bool plus, tree_dir_fn add,
@@ -177,7 +178,9 @@ int tree_lock_test(struct tree_handle *handle, const struct lock_request *reques
 
 /** Counters for metrics and tests. */
 struct tree_stats {
-    uint64_t sessions_loaded, inodes, commits, dirty_bytes, memory_bytes;
+    uint64_t sessions_loaded, inodes, commits, dirty_bytes;
+    uint64_t
+        memory_bytes; /**< of sessions, live inodes and unsaved writes; the blob cache is apart */
 };
 void tree_stats(struct tree *tree, struct tree_stats *ret_stats);
 

@@ -11,12 +11,13 @@
 #include "tree/table.h"
 
 /** How often idle sessions are looked for. */
-#define EVICT_EVERY_S 2
+#define EVICT_EVERY_S 10
 
 struct work {
     struct work *next;
-    struct store_event event; /* kind 0: invalidate */
+    struct store_event event; /* kind 0: invalidate, or evict */
     struct session *session;  /* pinned; of an invalidation */
+    bool evict;
 };
 
 static void push(struct tree *tree, const struct work *template)
@@ -53,6 +54,13 @@ void worker_invalidate(struct session *session)
 
     table_pin(session);
     push(session->tree, &work);
+}
+
+void worker_evict(struct tree *tree)
+{
+    struct work work = {.evict = true};
+
+    push(tree, &work);
 }
 
 /* --- telling the kernel ------------------------------------------------------------------------- */
@@ -223,7 +231,9 @@ static void handle_event(struct tree *tree, const struct store_event *event)
 
 static void do_work(struct tree *tree, struct work *work)
 {
-    if (work->session) {
+    if (work->evict) {
+        evict_idle(tree);
+    } else if (work->session) {
         kernel_forget_session(work->session);
         table_put(work->session);
     } else {
@@ -269,7 +279,7 @@ static void *worker_main(void *arg)
         pthread_mutex_unlock(&worker->lock);
         if (work)
             do_work(tree, work);
-        if (timer_now() - evicted > EVICT_EVERY_S * 500000000LL) {
+        if (timer_now() - evicted > EVICT_EVERY_S * 900000000LL) {
             evict_idle(tree);
             evicted = timer_now();
         }

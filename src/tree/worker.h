@@ -31,6 +31,8 @@ void worker_stop(struct tree *tree);
 void worker_event(const struct store_event *event, void *arg);
 /** Queues the kernel's invalidation of all it knows of a session. */
 void worker_invalidate(struct session *session);
+/** Queues a look for sessions to evict, before its time. */
+void worker_evict(struct tree *tree);
 /** Invalidates all that the kernel knows of a session, at once; no lock is held. */
 void kernel_forget_session(struct session *session);
 /** Invalidates the listing of the top directory and what it was told is not there. */
