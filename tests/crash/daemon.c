@@ -84,6 +84,7 @@ bool daemon_start(struct daemon *daemon)
             return true;
         if (waitpid(daemon->pid, &status, WNOHANG) == daemon->pid) {
             daemon->pid = 0;
+            daemon->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
             break;
         }
         pause_ms(2);

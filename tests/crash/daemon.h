@@ -12,6 +12,7 @@ struct daemon {
     char store[256];      /**< DIR/store.db */
     char log[256];        /**< DIR/log: what the mount printed */
     pid_t pid;            /**< 0: not running */
+    int exit_code;        /**< of a mount that did not start; -1: it was killed */
 };
 
 /** Why no mount can be made here, or NULL. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <ftw.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,14 +27,20 @@ struct world {
     int error; /* the first that a step was answered */
 };
 
+/** Where stores of the embedded engine are made; empty: the tests run on stores in memory. */
+static char folder[200];
+
 static void world_open(struct world *world, uint64_t seed)
 {
     static unsigned number;
-    char url[100], faulty[120];
+    char url[300], faulty[320];
 
     *world = (struct world){.seed = seed};
     load_make(&world->load, seed, STEPS);
-    snprintf(url, sizeof url, "memory:faults-%u", number++);
+    if (folder[0])
+        snprintf(url, sizeof url, "sqlite:%s/%u.db", folder, number++);
+    else
+        snprintf(url, sizeof url, "memory:faults-%u", number++);
     assert_int_equal(store_open(url, STORE_CREATE, NULL, &clock_system, &world->keeper, NULL),
                      HF_OK);
     snprintf(faulty, sizeof faulty, "faulty()+%s", url);
@@ -189,6 +196,29 @@ static void load_goes_on_when_room_returns(void **state)
     }
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int use_sqlite(void **state)
+{
+    const char *parent = getenv("TMPDIR");
+
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/holdfast-faults-XXXXXX", parent ? parent : "/tmp");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +230,7 @@ int main(void)
         cmocka_unit_test(full_store_is_told),
         cmocka_unit_test(load_goes_on_when_room_returns),
     };
+    int failed = cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("sqlite", tests, use_sqlite, remove_folder);
 }
