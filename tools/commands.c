@@ -16,18 +16,9 @@ extern const struct command command_stats;
 extern const struct command command_umount;
 
 const struct command *const commands[] = {
-    &command_mount,
-    &command_umount,
-    &command_adopt,
-    &command_doctor,
-    &command_session_list,
-    &command_session_show,
-    &command_session_log,
-    &command_session_cat,
-    &command_fsck,
-    &command_stats,
-    &command_completion,
-    NULL,
+    &command_mount,        &command_umount,       &command_adopt,       &command_doctor,
+    &command_session_list, &command_session_show, &command_session_log, &command_session_cat,
+    &command_fsck,         &command_stats,        &command_completion,  NULL,
 };
 
 const struct command *command_find(const char *name)

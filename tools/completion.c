@@ -44,11 +44,16 @@ static bool is_first_of_word(const struct command *const *command)
     return true;
 }
 
-/* A help text on one line, without what ends a quoted word in any of the shells. */
-static void print_plain(const char *text)
+/* What ends a quoted word, or has a meaning in one. */
+#define FISH_SPECIAL "'\\"
+#define ZSH_SPECIAL "'\\:"
+#define ZSH_BRACKETS "'\\[]"
+
+/* A help text on one line, without what is special. */
+static void print_plain(const char *text, const char *special)
 {
     for (; *text; text++)
-        putchar(*text == '\n' ? ' ' : strchr("'[]:\\", *text) ? ' ' : *text);
+        putchar(*text == '\n' ? ' ' : strchr(special, *text) ? '-' : *text);
 }
 
 static void print_second_words(const struct command *first)
@@ -138,7 +143,7 @@ static void zsh_words(const struct command *family)
             continue;
         printf("            '%.*s:", family ? (int)strlen(second + 1) : (int)first_word_length(*c),
                family ? second + 1 : (*c)->name);
-        print_plain(!family && second ? "commands on sessions" : (*c)->summary);
+        print_plain(!family && second ? "commands on sessions" : (*c)->summary, ZSH_SPECIAL);
         puts("'");
     }
 }
@@ -146,7 +151,7 @@ static void zsh_words(const struct command *family)
 static void zsh_option(const struct option_spec *spec)
 {
     printf("            '--%s%s[", spec->name, spec->kind == OPTION_FLAG ? "" : "=");
-    print_plain(spec->help);
+    print_plain(spec->help, ZSH_BRACKETS);
     printf("]%s%s%s'\n", spec->argument ? ":" : "", spec->argument ? spec->argument : "",
            spec->argument ? ":_files" : "");
 }
@@ -203,7 +208,7 @@ static void zsh_script(void)
 static void fish_word(const char *condition, int len, const char *word, const char *summary)
 {
     printf("complete -c holdfast -n '__holdfast_at \"%s\"' -a '%.*s' -d '", condition, len, word);
-    print_plain(summary);
+    print_plain(summary, FISH_SPECIAL);
     puts("'");
 }
 
@@ -214,7 +219,7 @@ static void fish_command(const struct command *command)
         if (spec->letter)
             printf(" -s %c", spec->letter);
         printf("%s -d '", spec->kind == OPTION_FLAG ? "" : " -r");
-        print_plain(spec->help);
+        print_plain(spec->help, FISH_SPECIAL);
         puts("'");
     }
     if (operand_of(command) == OPERAND_SESSION)
@@ -239,7 +244,8 @@ static void fish_script(void)
          "        else if test \"$word\" = --store\n            set skip 1\n"
          "        else if not string match -q -- '-*' $word\n            echo $word\n"
          "        end\n    end\nend\n"
-         "function __holdfast_at\n    test (string join ' ' (__holdfast_words)) = \"$argv\"\nend\n"
+         "function __holdfast_at\n    set -l words (string join ' ' (__holdfast_words))\n"
+         "    test \"$words\" = \"$argv\"\nend\n"
          "function __holdfast_in\n    string match -q -- \"$argv*\" (string join ' ' "
          "(__holdfast_words))\nend\n"
          "complete -c holdfast -f\n"

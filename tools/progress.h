@@ -15,6 +15,7 @@ struct progress {
     int64_t shown;    /**< boot time of the last line */
 };
 
+/** `total_bytes` 0: bytes are not shown. */
 void progress_start(struct progress *progress, const char *verb, const char *noun,
                     uint64_t total_items, uint64_t total_bytes);
 /** Adds to what is done; writes at most ten times a second. */

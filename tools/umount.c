@@ -107,10 +107,10 @@ struct umount_arguments {
     bool lazy;
 };
 
-static const struct option_spec specs[] = {
-    {"lazy", 'l', OPTION_FLAG, offsetof(struct umount_arguments, lazy), NULL,
-     "take it out of sight now, end it when it is not used"},
-    {0}};
+static const struct option_spec specs[] = {{"lazy", 'l', OPTION_FLAG,
+                                            offsetof(struct umount_arguments, lazy), NULL,
+                                            "take it out of sight now, end it when it is not used"},
+                                           {0}};
 
 static int run_umount(int argc, char **argv);
 extern const struct command command_umount;

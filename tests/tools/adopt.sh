@@ -133,4 +133,5 @@ run 0 session list 'holdfast-adopt-*'
 [ "$(wc -l <"$scratch/out")" -eq 1 ] || fail 'a working name is left'
 run 0 session list --json
 [ "$(grep -c '"name"' "$scratch/out")" -eq 12 ] || fail 'not all sessions arrived'
+run 0 fsck
 finish

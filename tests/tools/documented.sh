@@ -67,4 +67,20 @@ if command -v bash >/dev/null; then
     completes holdfast session list 'glob*' --j
     out '^--json$'
 fi
+
+# And so does fish.
+if command -v fish >/dev/null; then
+    fishes() {
+        HOME=$scratch fish -c 'source $argv[1]; complete -C $argv[2]' "$scratch/fish" "$1" >"$scratch/out"
+    }
+    fishes 'holdfast ses'
+    out '^session'
+    fishes 'holdfast session l'
+    out '^list'
+    out '^log'
+    fishes 'holdfast session list --re'
+    out '^--repository'
+    fishes 'holdfast stats --re'
+    [ -s "$scratch/out" ] && fail 'fish completes options of another command'
+fi
 finish
