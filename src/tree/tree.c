@@ -166,7 +166,9 @@ int tree_open(struct store *store, const struct tree_options *options, struct tr
         hf_fail(err, rc, "cannot start a thread");
         goto out;
     }
-    if (!store_info(store)->read_only)
+    if (store_info(store)->read_only)
+        atomic_store(&tree->other_hosts, 1); /* nobody tells: others are taken to be about */
+    else
         rc = register_host(tree, &options->identity, err);
     if (rc == HF_OK)
         rc = load_shared(tree, err);
