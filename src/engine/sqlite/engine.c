@@ -207,7 +207,7 @@ static int make_store(struct sqlite_store *store, unsigned flags,
     if (!may_make && file == SCHEMA_ABSENT)
         return hf_fail(err, HF_NOENT, "there is no store %s", store->path);
     if (!may_make)
-        return hf_fail(err, HF_INVAL, "%s is empty, and not a store yet", store->path);
+        return hf_fail(err, HF_INVAL, "%s holds nothing, and is not a store yet", store->path);
     if (file == SCHEMA_ABSENT)
         rc = make_file(store->path, err);
     if (rc == HF_OK)

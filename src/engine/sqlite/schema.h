@@ -15,8 +15,8 @@
 #define SCHEMA_APPLICATION_ID 0x486f6c64 /* "Hold" */
 
 enum schema_file {
-    SCHEMA_ABSENT = 1, /**< there is no such file */
-    SCHEMA_EMPTY,      /**< it is empty, or an SQLite file that nobody has put anything in */
+    SCHEMA_ABSENT = 1, /**< there is no such file, or it is empty */
+    SCHEMA_EMPTY,      /**< an SQLite file that nobody has put anything in */
     SCHEMA_STORE,      /**< it is a store */
 };
 
