@@ -104,6 +104,7 @@ int inode_xattrs(struct session *session, struct inode *inode);
 /** Brings the mount's count of unsaved bytes up to date with this file. */
 void inode_count(struct session *session, struct inode *inode);
 
+/** As it is now, unsaved writes included: of a file or a symlink, in bytes. */
 uint64_t inode_size(const struct inode *inode);
 uint64_t inode_allocated(const struct inode *inode);
 void inode_stat(const struct session *session, const struct inode *inode, struct stat *ret_stat);
