@@ -169,7 +169,7 @@ static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
 
-    strcpy(fixture->folder, "/tmp/holdfast-processes-XXXXXX");
+    snprintf(fixture->folder, sizeof fixture->folder, "%s", "/tmp/holdfast-processes-XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
     snprintf(fixture->url, sizeof fixture->url, "sqlite:%s/store.db", fixture->folder);
     fixture->listener = (struct store_listener){release_on_recall, &fixture->peer};

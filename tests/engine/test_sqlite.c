@@ -30,7 +30,7 @@ static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
 
-    strcpy(fixture->folder, "/tmp/holdfast-sqlite-XXXXXX");
+    snprintf(fixture->folder, sizeof fixture->folder, "%s", "/tmp/holdfast-sqlite-XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
     snprintf(fixture->path, sizeof fixture->path, "%s/store.db", fixture->folder);
     snprintf(fixture->url, sizeof fixture->url, "sqlite:%s?vfs=" SHIM_VFS_NAME, fixture->path);

@@ -123,12 +123,13 @@ int medium_sync_all(struct medium *medium, struct hf_error *err)
 /* --- checkpoints ------------------------------------------------------------------------------- */
 
 /* A failed sync within a checkpoint is as final as any other. A full disk or a busy reader is not. */
-static void checkpoint(struct medium *medium, int mode)
+static bool checkpoint(struct medium *medium, int mode)
 {
     int code = sqlite3_wal_checkpoint_v2(medium->checkpoint_db.handle, "main", mode, NULL, NULL);
 
     if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
         medium_fail(medium);
+    return code == SQLITE_OK;
 }
 
 /* With medium->lock held, which is given up meanwhile. */
@@ -180,16 +181,19 @@ void medium_log_grew(struct medium *medium, int pages)
     pthread_mutex_unlock(&medium->lock);
 }
 
-void medium_make_room(struct medium *medium)
+bool medium_make_room(struct medium *medium)
 {
+    bool done;
+
     pthread_mutex_lock(&medium->lock);
     while (medium->checkpoint_running)
         pthread_cond_wait(&medium->changed, &medium->lock);
     medium->checkpoint_running = true;
     pthread_mutex_unlock(&medium->lock);
-    checkpoint(medium, SQLITE_CHECKPOINT_TRUNCATE);
+    done = checkpoint(medium, SQLITE_CHECKPOINT_TRUNCATE);
     pthread_mutex_lock(&medium->lock);
     medium->checkpoint_running = false;
     pthread_cond_broadcast(&medium->changed);
     pthread_mutex_unlock(&medium->lock);
+    return done;
 }

@@ -190,7 +190,7 @@ static void run_alone(struct writer *writer, struct write *write)
 
     write->next = NULL;
     if (!run_together(writer, write, &culprit) && write->status == HF_NOSPC) {
-        medium_make_room(writer->medium);
+        writer->cramped = !medium_make_room(writer->medium);
         run_together(writer, write, &culprit);
     }
     if (write->status == HF_FAILED)
@@ -238,6 +238,8 @@ static void lead(struct writer *writer, struct write *own)
 
     batch = take_batch(writer);
     pthread_mutex_unlock(&writer->lock);
+    if (writer->cramped) /* before the log takes what room there is now */
+        writer->cramped = !medium_make_room(writer->medium);
     run_batch(writer, batch);
     if (writer->log_pages > 0)
         medium_log_grew(writer->medium, writer->log_pages);

@@ -63,6 +63,7 @@ struct writer {
     struct known known_objects;
     uint64_t transactions, writes; /**< for measurements */
     int log_pages;                 /**< after the last commit */
+    bool cramped;                  /**< the disk was full, and the log still takes its room */
 
     void (*ring)(void *arg); /**< wakes other handles; called outside of transactions */
     void *ring_arg;
