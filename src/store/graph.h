@@ -36,6 +36,7 @@ struct graph {
     size_t ndamaged, damaged_cap;
 };
 
+/** Starts with nothing seen; the store is borrowed. Ended with graph_free(). */
 void graph_init(struct graph *graph, struct store *store, graph_report_fn report, void *arg);
 void graph_free(struct graph *graph);
 

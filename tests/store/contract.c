@@ -97,6 +97,15 @@ static struct host_identity identity_of(const char *host_name)
     return identity;
 }
 
+/* A fixture without an engine opens its URL as it is. */
+static int open_handle(const struct fixture *fixture, struct store **ret_store,
+                       struct hf_error *err)
+{
+    if (fixture->engine)
+        return fixture->engine->open(fixture->url, STORE_CREATE, ret_store, err);
+    return store_open(fixture->url, STORE_CREATE, NULL, NULL, ret_store, err);
+}
+
 void contract_mount(struct fixture *fixture, struct mount *mount, const char *host_name)
 {
     struct recorder *recorder = &mount->recorder;
@@ -107,7 +116,7 @@ void contract_mount(struct fixture *fixture, struct mount *mount, const char *ho
     memset(mount, 0, sizeof *mount);
     pthread_mutex_init(&recorder->mutex, NULL);
     pthread_cond_init(&recorder->heard, NULL);
-    if (fixture->engine->open(fixture->url, STORE_CREATE, &mount->store, &err) != HF_OK)
+    if (open_handle(fixture, &mount->store, &err) != HF_OK)
         fail_msg("cannot open %s: %s", fixture->url, err.message);
     pthread_mutex_lock(&recorder->mutex);
     recorder->store = mount->store;
@@ -292,6 +301,16 @@ static int hold(const char *url, const char *name)
     return 0;
 }
 
+bool contract_is_holder(int argc, char **argv)
+{
+    return argc == 4 && strcmp(argv[1], HOLDER_OPTION) == 0;
+}
+
+int contract_hold(char **argv)
+{
+    return hold(argv[2], argv[3]);
+}
+
 int contract_start_holder(const char *url, const char *session)
 {
     char option[] = HOLDER_OPTION, url_copy[512], name_copy[256], exe[] = "/proc/self/exe";
@@ -336,8 +355,8 @@ int contract_main(int argc, char **argv, const struct contract_engine *engine)
 {
     int failed = 0;
 
-    if (argc == 4 && strcmp(argv[1], HOLDER_OPTION) == 0)
-        return hold(argv[2], argv[3]);
+    if (contract_is_holder(argc, argv))
+        return contract_hold(argv);
     if (argc == 2)
         cmocka_set_test_filter(argv[1]);
     engine_under_test = engine;

@@ -92,6 +92,9 @@ struct store_event recorder_wait(struct recorder *recorder, enum event_kind kind
 /** The kinds of audit entries of a session in order, as text: "GRANT RELEASE ". */
 void contract_audit_text(struct store *store, uint64_t sid, char *ret_text, size_t size);
 
+/** A program that starts holders begins with these: it is the holder itself when so called. */
+bool contract_is_holder(int argc, char **argv);
+int contract_hold(char **argv);
 /** A process that holds a session through the store at `url`, to be killed. Returns its pid. */
 int contract_start_holder(const char *url, const char *session);
 void contract_kill_holder(int pid);
