@@ -71,6 +71,7 @@ fi
 # And so does fish.
 if command -v fish >/dev/null; then
     fishes() {
+        # shellcheck disable=SC2016 # these are fish's arguments
         HOME=$scratch fish -c 'source $argv[1]; complete -C $argv[2]' "$scratch/fish" "$1" >"$scratch/out"
     }
     fishes 'holdfast ses'
