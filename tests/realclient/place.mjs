@@ -31,6 +31,7 @@ class PlainHost extends Host {
   async start() {}
   async remount() {}
   async stopClean() {}
+  async abandon() {}
 }
 
 class MountedHost extends Host {
@@ -46,34 +47,45 @@ class MountedHost extends Host {
       .some((line) => line.split(' ')[4] === this.state);
   }
 
+  /** A mount whose daemon is gone answers nothing. */
+  #answers() {
+    try {
+      fs.readdirSync(this.state);
+      return this.#mounted();
+    } catch {
+      return false;
+    }
+  }
+
   /** Mounts with the daemon as a child, so that what is killed is surely ours. */
   async start() {
+    if (this.#daemon) return;
     const args = ['mount', '-f', '--store', this.store, this.state];
     const child = spawn(process.env.HOLDFAST, args, { stdio: ['ignore', 'inherit', 'inherit'] });
     let ended = null;
     const closed = new Promise((resolve) =>
       child.on('close', (code, signal) => resolve((ended = { code, signal }))));
     this.#daemon = { child, closed };
-    while (!this.#mounted()) {
-      if (ended) throw new Error(`holdfast mount ended with ${ended.code ?? ended.signal}`);
+    while (!this.#answers()) {
+      if (ended) {
+        this.#daemon = null;
+        throw new Error(`holdfast mount ended with ${ended.code ?? ended.signal}`);
+      }
       await pause(10);
     }
-    await fs.promises.readdir(this.state);
   }
 
-  /** 'umount': asks for it; 'term': a signal to the daemon; 'kill': the daemon dies on the spot. */
+  /** 'umount': asks for it; 'term': a signal to the daemon; 'kill': the daemon dies on the spot, and
+   *  leaves a stale mount behind, which the next start() replaces. */
   async stop(how) {
     const { child, closed } = this.#daemon;
     if (how === 'umount') execFileSync(process.env.HOLDFAST, ['umount', this.state]);
     else child.kill(how === 'kill' ? 'SIGKILL' : 'SIGTERM');
     const { code, signal } = await closed;
     this.#daemon = null;
-    if (how === 'kill') execFileSync('fusermount3', ['-u', '-z', this.state]);
-    else if (code !== 0) throw new Error(`the daemon ended with ${code ?? signal} after ${how}`);
-    for (let tries = 0; this.#mounted(); tries++) {
-      if (tries > 1000) throw new Error(`still mounted after ${how}`);
-      await pause(10);
-    }
+    if (how === 'kill') return;
+    if (code !== 0) throw new Error(`the daemon ended with ${code ?? signal} after ${how}`);
+    if (this.#mounted()) throw new Error(`still mounted after ${how}`);
   }
 
   async remount(how) {
@@ -83,6 +95,13 @@ class MountedHost extends Host {
 
   async stopClean() {
     if (this.#daemon) await this.stop('umount');
+    else if (this.#mounted()) execFileSync(process.env.HOLDFAST, ['umount', this.state]);
+  }
+
+  async abandon() {
+    this.#daemon?.child.kill('SIGKILL');
+    await this.#daemon?.closed;
+    if (this.#mounted()) execFileSync('fusermount3', ['-u', '-z', this.state]);
   }
 }
 
@@ -107,9 +126,13 @@ export class Place {
 
   /** Unmounts, has the store checked, and removes everything. */
   async close() {
-    for (const host of this.hosts) await host.stopClean();
-    if (this.mounted)
-      execFileSync(process.env.HOLDFAST, ['fsck', '--store', this.store], { stdio: 'inherit' });
-    fs.rmSync(this.dir, { recursive: true, force: true });
+    try {
+      for (const host of this.hosts) await host.stopClean();
+      if (this.mounted)
+        execFileSync(process.env.HOLDFAST, ['fsck', '--store', this.store], { stdio: 'inherit' });
+    } finally {
+      for (const host of this.hosts) await host.abandon();
+      fs.rmSync(this.dir, { recursive: true, force: true });
+    }
   }
 }

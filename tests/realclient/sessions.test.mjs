@@ -6,12 +6,12 @@ import { randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, beforeEach, test } from 'node:test';
 import { Model } from './model.mjs';
 import { Place } from './place.mjs';
 import { create, resume, startSdk, startTurn, turn } from './client.mjs';
 
-const INTERRUPTIONS = ['umount', 'term', 'kill'];
+const INTERRUPTIONS = ['kill', 'term', 'umount'];
 
 let model, place, host;
 
@@ -21,9 +21,12 @@ before(async () => {
   host = await place.host('one');
 });
 
+/* A test that failed may have left the host unmounted. */
+beforeEach(() => host.start());
+
 after(async () => {
-  await place.close();
   await model.stop();
+  await place.close();
 });
 
 /** Every line of the log is one whole event. */
