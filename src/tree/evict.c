@@ -52,7 +52,8 @@ static bool is_unused(struct candidate *candidate, bool *ret_known)
     pthread_mutex_lock(&session->lock);
     candidate->inodes = session->inodes.count;
     *ret_known = session->lookups > 0;
-    unused = session->handles == 0 && session->phase == PHASE_CLEAN && !session->acquiring;
+    unused = session->handles == 0 && session->phase == PHASE_CLEAN && !session->acquiring &&
+             claims_holder(session->tree->claims, session->sid) == 0;
     pthread_mutex_unlock(&session->lock);
     return unused;
 }
@@ -85,7 +86,7 @@ static void ask_kernel(struct session *session)
     if (session->name)
         name = strdup(session->name);
     pthread_mutex_unlock(&session->lock);
-    if (name && kernel->inval_entry)
+    if (name && kernel->inval_entry && !atomic_load(&session->tree->closing))
         kernel->inval_entry(kernel->arg, TREE_ROOT, name);
     free(name);
 }

@@ -32,6 +32,7 @@ struct negative {
 struct tree {
     struct store *store; /* these are set once */
     struct tree_options options;
+    char *host_name;
     const struct clock *clock;
     struct blob_cache *cache;
     struct lock_table *locks;
@@ -40,6 +41,7 @@ struct tree {
     struct relay *relay;    /* hears the store's events */
     uint64_t host;
 
+    atomic_bool closing;     /* the kernel is not told anything any more */
     atomic_uint other_hosts; /* alive, as the store last said */
     atomic_uint_fast64_t commits;
     atomic_size_t dirty_bytes; /* unsaved writes in the filemaps of all sessions */

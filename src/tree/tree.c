@@ -2,6 +2,7 @@
 #include "tree/tree.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "tree/commit.h"
 #include "tree/lease.h"
@@ -19,6 +20,10 @@ static struct tree *tree_new(struct store *store, const struct tree_options *opt
         return NULL;
     tree->store = store;
     tree->options = *options;
+    tree->options.claim_patterns = NULL; /* borrowed for the call; see below */
+    tree->options.identity.mount_point = NULL;
+    tree->host_name = strdup(options->identity.host_name ? options->identity.host_name : "");
+    tree->options.identity.host_name = tree->host_name;
     if (tree->options.memory_limit == 0)
         tree->options.memory_limit = DEFAULT_MEMORY;
     if (tree->options.commit_delay_ms == 0)
@@ -108,6 +113,7 @@ static void tree_free(struct tree *tree)
     lock_table_free(tree->locks);
     claims_free(tree->claims);
     blob_cache_free(tree->cache);
+    free(tree->host_name);
     pthread_mutex_destroy(&tree->top_lock);
     pthread_mutex_destroy(&tree->lock);
     free(tree);
@@ -155,7 +161,7 @@ int tree_open(struct store *store, const struct tree_options *options, struct tr
     if (!tree)
         return hf_fail(err, HF_NOMEM, "out of memory");
     rc = HF_NOMEM;
-    if (!tree->cache || !tree->locks || !tree->claims) {
+    if (!tree->host_name || !tree->cache || !tree->locks || !tree->claims) {
         hf_fail(err, rc, "out of memory");
         goto out;
     }
@@ -192,11 +198,16 @@ struct commit_all {
 static int commit_one(struct session *session, void *arg)
 {
     struct commit_all *all = arg;
+    bool shared = session->sid == SHARED_SID;
     int rc;
 
+    if (shared) /* a change that is under way commits itself, and may have to be made again */
+        pthread_mutex_lock(&session->change_lock);
     pthread_mutex_lock(&session->lock);
     rc = session->deleted ? HF_OK : session_commit(session, session->change_seq, all->sync);
     pthread_mutex_unlock(&session->lock);
+    if (shared)
+        pthread_mutex_unlock(&session->change_lock);
     if (rc != HF_OK && all->status == HF_OK)
         all->status = rc;
     return HF_OK;
@@ -227,7 +238,7 @@ int tree_close(struct tree *tree, struct hf_error *err)
 
     if (!tree)
         return HF_OK;
-    tree->options.kernel = (struct tree_kernel){0};
+    atomic_store(&tree->closing, true);
     timer_stop(tree);
     rc = tree_commit_all(tree, true, err);
     table_each(tree, release_one, NULL);

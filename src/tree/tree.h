@@ -43,6 +43,7 @@ struct tree_kernel {
     void *arg;
 };
 
+/** Strings are borrowed for the call of tree_open() only. */
 struct tree_options {
     size_t memory_limit;        /**< bytes of the tree's own memory; 0: 256 MiB */
     uint32_t wait_ms;           /**< for a pinned lease, beyond a recall */

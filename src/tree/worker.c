@@ -98,7 +98,7 @@ void kernel_forget_session(struct session *session)
     struct known_list known = {.session = session};
     char *name = NULL;
 
-    if (!kernel->inval_entry || !kernel->inval_inode)
+    if (!kernel->inval_entry || !kernel->inval_inode || atomic_load(&session->tree->closing))
         return;
     pthread_mutex_lock(&session->lock);
     known.list = calloc(session->inodes.count + 1, sizeof(struct known));
@@ -122,6 +122,7 @@ void kernel_forget_session(struct session *session)
 void kernel_forget_top(struct tree *tree)
 {
     const struct tree_kernel *kernel = &tree->options.kernel;
+    bool tell = kernel->inval_entry && kernel->inval_inode && !atomic_load(&tree->closing);
     struct negative *negatives, *next;
 
     pthread_mutex_lock(&tree->lock);
@@ -131,11 +132,11 @@ void kernel_forget_top(struct tree *tree)
     pthread_mutex_unlock(&tree->lock);
     for (; negatives; negatives = next) {
         next = negatives->next;
-        if (kernel->inval_entry)
+        if (tell)
             kernel->inval_entry(kernel->arg, TREE_ROOT, negatives->name);
         free(negatives);
     }
-    if (kernel->inval_inode)
+    if (tell)
         kernel->inval_inode(kernel->arg, TREE_ROOT, true);
 }
 

@@ -85,9 +85,7 @@ static int virtual_value(struct session *session, const char *name, char *text, 
     } else if (strcmp(what, "token") == 0) {
         snprintf(text, size, "%llu", (unsigned long long)session->token);
     } else if (strcmp(what, "holder") == 0) {
-        const char *host = session->tree->options.identity.host_name;
-
-        snprintf(text, size, "%s", session->token ? (host ? host : "this host") : "");
+        snprintf(text, size, "%s", session->token ? session->tree->host_name : "");
     } else {
         return HF_NODATA;
     }
