@@ -59,13 +59,13 @@ struct world {
 /* --- workers ------------------------------------------------------------------------------------ */
 
 /** The last two loads share a session: each has a folder of it. */
-static void session_path(const struct world *world, const struct round *round, unsigned i,
+static void session_path(const struct daemon *daemon, const struct round *round, unsigned i,
                          char path[300])
 {
     if (i < LOADS - 2)
-        snprintf(path, 300, "%s/r%u-%u", world->daemon.mountpoint, round->number, i);
+        snprintf(path, 300, "%s/r%u-%u", daemon->mountpoint, round->number, i);
     else
-        snprintf(path, 300, "%s/r%u-shared/p%u", world->daemon.mountpoint, round->number, i);
+        snprintf(path, 300, "%s/r%u-shared/p%u", daemon->mountpoint, round->number, i);
 }
 
 static void run_load(const struct load *load, const char *base, struct progress *progress)
@@ -123,7 +123,7 @@ static void work(const struct world *world, const struct round *round, unsigned 
     umask(0);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     if (i < LOADS) {
-        session_path(world, round, i, path);
+        session_path(&world->daemon, round, i, path);
         run_load(&round->loads[i], path, &round->progress[i]);
     } else {
         snprintf(path, sizeof path, "%s/r%u-db/session.db", world->daemon.mountpoint,
@@ -198,7 +198,8 @@ static void join_workers(struct world *world, const struct round *round)
     }
 }
 
-static void check_load(struct world *world, const struct round *round, unsigned i)
+static void check_load(struct world *world, const struct daemon *daemon, const struct round *round,
+                       unsigned i)
 {
     const struct progress *progress = &round->progress[i];
     size_t acked = atomic_load(&progress->acked), begun = atomic_load(&progress->begun), prefix;
@@ -206,12 +207,12 @@ static void check_load(struct world *world, const struct round *round, unsigned 
     char path[300];
     int rc;
 
-    session_path(world, round, i, path);
+    session_path(daemon, round, i, path);
     rc = posix_target_list(path, &listing);
     if (rc != 0)
         fail_msg("listing %s: %s", path, strerror(rc));
     if (!load_verify(&round->loads[i], acked, begun, &listing, &prefix)) {
-        daemon_print_log(&world->daemon);
+        daemon_print_log(daemon);
         fail_msg("round %u, load %u: lost or changed", round->number, i);
     }
     world->acked += acked;
@@ -235,7 +236,8 @@ static int take_text(void *arg, int n, char **values, char **names)
     return 0;
 }
 
-static void check_database(struct world *world, const struct round *round)
+static void check_database(struct world *world, const struct daemon *daemon,
+                           const struct round *round)
 {
     const struct progress *progress = &round->progress[LOADS];
     long acked = (long)atomic_load(&progress->acked), begun = (long)atomic_load(&progress->begun);
@@ -243,7 +245,7 @@ static void check_database(struct world *world, const struct round *round)
     char path[300], verdict[200] = "";
     sqlite3 *db = NULL;
 
-    snprintf(path, sizeof path, "%s/r%u-db/session.db", world->daemon.mountpoint, round->number);
+    snprintf(path, sizeof path, "%s/r%u-db/session.db", daemon->mountpoint, round->number);
     if (begun == 0)
         return;
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
@@ -261,53 +263,70 @@ static void check_database(struct world *world, const struct round *round)
     world->acked += (size_t)acked;
 }
 
-static void finish_round(struct world *world, struct round *round)
+/** Verifies what the mount of `daemon` shows of a round. */
+static void finish_round(struct world *world, const struct daemon *daemon, struct round *round)
 {
     for (unsigned i = 0; i < LOADS; i++)
-        check_load(world, round, i);
-    check_database(world, round);
+        check_load(world, daemon, round, i);
+    check_database(world, daemon, round);
     for (unsigned i = 0; i < LOADS; i++)
         load_free(&round->loads[i]);
     munmap(round->progress, WORKERS * sizeof *round->progress);
 }
 
-static void mount(struct world *world)
+static void mount(struct daemon *daemon)
 {
-    if (!daemon_start(&world->daemon)) {
-        daemon_print_log(&world->daemon);
-        fail_msg("the mount does not start");
+    if (!daemon_start(daemon)) {
+        daemon_print_log(daemon);
+        fail_msg("the mount does not start: exit code %d", daemon->exit_code);
+    }
+}
+
+static void end_mount(struct daemon *daemon)
+{
+    if (!daemon_stop(daemon)) {
+        daemon_print_log(daemon);
+        fail_msg("the mount did not end cleanly");
+    }
+}
+
+static void check_store(struct daemon *daemon)
+{
+    if (!daemon_check_store(daemon)) {
+        daemon_print_log(daemon);
+        fail_msg("the store is damaged");
     }
 }
 
 /** The last workers' sessions, verified by a mount that then ends cleanly; the store is sound. */
 static void finish_store(struct world *world, struct round *round)
 {
-    mount(world);
-    finish_round(world, round);
-    if (!daemon_stop(&world->daemon)) {
-        daemon_print_log(&world->daemon);
-        fail_msg("the mount did not end cleanly");
-    }
-    if (!daemon_check_store(&world->daemon)) {
-        daemon_print_log(&world->daemon);
-        fail_msg("the store is damaged");
-    }
+    mount(&world->daemon);
+    finish_round(world, &world->daemon, round);
+    end_mount(&world->daemon);
+    check_store(&world->daemon);
     daemon_forget_store(&world->daemon);
+}
+
+static unsigned rounds_wanted(void)
+{
+    const char *text = getenv("HOLDFAST_ROUNDS");
+
+    return text ? (unsigned)strtoul(text, NULL, 0) : DEFAULT_ROUNDS;
 }
 
 static void killed_mount_keeps_all_that_it_acknowledged(void **state)
 {
     struct world *world = *state;
-    const char *text = getenv("HOLDFAST_ROUNDS");
-    unsigned rounds = text ? (unsigned)strtoul(text, NULL, 0) : DEFAULT_ROUNDS;
+    unsigned rounds = rounds_wanted();
     struct round rounds_of_two[2], *last = NULL;
 
     for (unsigned i = 0; i < rounds; i++) {
         struct round *round = &rounds_of_two[i % 2];
 
-        mount(world);
+        mount(&world->daemon);
         if (last)
-            finish_round(world, last);
+            finish_round(world, &world->daemon, last);
         start_round(world, round, i);
         let_it_run(world, round);
         daemon_kill(&world->daemon);
@@ -325,11 +344,56 @@ static void killed_mount_keeps_all_that_it_acknowledged(void **state)
     assert_true(world->acked > 10 * (size_t)rounds);
 }
 
+/** The leases of the dead are free: what the other mount changes, it changes at once. */
+static void check_takeover(const struct daemon *daemon, const struct round *round)
+{
+    for (unsigned i = 0; i < LOADS - 2; i++) {
+        char path[340];
+        struct stat st;
+
+        session_path(daemon, round, i, path);
+        if (stat(path, &st) != 0)
+            continue;
+        snprintf(path + strlen(path), 40, "/taken-over");
+        if (mkdir(path, 0700) != 0)
+            fail_msg("round %u: %s: %s", round->number, path, strerror(errno));
+    }
+}
+
+static void other_mount_takes_over_what_a_killed_one_left(void **state)
+{
+    struct world *world = *state;
+    struct daemon witness;
+    unsigned rounds = rounds_wanted() / 5;
+
+    assert_true(daemon_prepare(&witness, NULL));
+    snprintf(witness.store, sizeof witness.store, "%s", world->daemon.store);
+    mount(&witness);
+    for (unsigned i = 0; i < rounds; i++) {
+        struct round round;
+
+        mount(&world->daemon);
+        start_round(world, &round, i);
+        let_it_run(world, &round);
+        daemon_kill(&world->daemon);
+        join_workers(world, &round);
+        finish_round(world, &witness, &round);
+        check_takeover(&witness, &round);
+    }
+    end_mount(&witness);
+    daemon_remove(&witness);
+    check_store(&world->daemon);
+    print_message("%u kills beside another mount; %zu steps, %zu of them known to last\n", rounds,
+                  world->steps, world->acked);
+    assert_true(world->acked > 10 * (size_t)rounds);
+}
+
 static int world_open(void **state)
 {
     static struct world world;
     const char *seed = getenv("HOLDFAST_SEED");
 
+    world = (struct world){0};
     world.random = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
     print_message("seed %llu\n", (unsigned long long)world.random);
     *state = &world;
@@ -348,6 +412,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(killed_mount_keeps_all_that_it_acknowledged, world_open,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(other_mount_takes_over_what_a_killed_one_left, world_open,
                                         world_close),
     };
 
