@@ -61,6 +61,7 @@ struct adopt {
     struct blob_cache *cache;
     struct progress progress;
     uint64_t present; /* sessions that the store had already */
+    bool moved;       /* the originals are not in `dir` any more */
 };
 
 /* --- the originals ---------------------------------------------------------------------------- */
@@ -423,12 +424,14 @@ static int give_way(struct adopt *adopt, char aside[PLACE_MAX], struct hf_error 
 
     if (status)
         return status;
+    adopt->moved = true;
     /* An agent that had a file open could still write to it; whoever comes now finds DIR empty. */
     status = check_unchanged(adopt, &now, err);
     if (status == 0)
         goto out;
     if (adopt_exchange(adopt->dir, aside, &second) == 0) {
         rmdir(aside);
+        adopt->moved = false;
         retract_changed(adopt, &now);
     } else {
         command_fail(&second);
@@ -513,6 +516,7 @@ static int run(int argc, char **argv)
     struct adopt adopt = {.dirfd = -1};
     struct hf_error err;
     int exit_code, status;
+    bool in_place;
 
     if (!options_parse(&command_adopt, &argc, &argv, &options, &exit_code))
         return exit_code;
@@ -525,6 +529,12 @@ static int run(int argc, char **argv)
     } else if (status == 0) {
         status = adopt_directory(&adopt, &options, &err);
     }
+    in_place = adopt.scan.count > 0 && !adopt.moved;
     adopt_clear(&adopt);
-    return status ? command_fail(&err) : EX_OK;
+    if (status == 0)
+        return EX_OK;
+    exit_code = command_fail(&err);
+    if (in_place)
+        fputs("Nothing was moved: the originals are where they were.\n", stderr);
+    return exit_code;
 }

@@ -37,6 +37,7 @@ for error in EIO ENOSPC 'EIO!'; do
         code=$?
         whole "any@$n:$error"
         [ "$code" -eq 0 ] || [ -s "$scratch/err" ] || fail "any@$n:$error: exit code $code without a word"
+        grep -q Sanitizer "$scratch/err" && fail "any@$n:$error: $(cat "$scratch/err")"
         [ "$code" -lt 126 ] || fail "any@$n:$error: exit code $code"
         run 0 adopt --store "$store" "$state"
         whole "after any@$n:$error"
