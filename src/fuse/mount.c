@@ -136,6 +136,17 @@ static void inval_entry(void *arg, uint64_t parent, const char *name)
         fuse_lowlevel_notify_inval_entry(mount->session, parent, name, strlen(name));
 }
 
+static void expire_entry(void *arg, uint64_t parent, const char *name)
+{
+    struct fuse_mount *mount = arg;
+
+    /* Kernels before 6.2 can only drop it. */
+    if (atomic_load(&mount->serving) &&
+        fuse_lowlevel_notify_expire_entry(mount->session, parent, name, strlen(name),
+                                          FUSE_LL_EXPIRE_ONLY) == -ENOSYS)
+        fuse_lowlevel_notify_inval_entry(mount->session, parent, name, strlen(name));
+}
+
 static void inval_inode(void *arg, uint64_t inode, bool data)
 {
     struct fuse_mount *mount = arg;
@@ -146,7 +157,7 @@ static void inval_inode(void *arg, uint64_t inode, bool data)
 
 struct tree_kernel fuse_mount_kernel(struct fuse_mount *mount)
 {
-    return (struct tree_kernel){inval_entry, inval_inode, mount};
+    return (struct tree_kernel){inval_entry, expire_entry, inval_inode, mount};
 }
 
 /* --- signals -------------------------------------------------------------------------------------- */

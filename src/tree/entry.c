@@ -23,7 +23,13 @@ void entry_grant(struct session *session, struct inode *inode, struct tree_entry
     session->lookups++;
 }
 
-void entry_negative(const struct session *session, struct tree_entry *ret_entry)
+void entry_negative(struct session *session, const struct inode *dir, const char *name,
+                    struct tree_entry *ret_entry)
 {
-    *ret_entry = (struct tree_entry){.entry_timeout = table_timeout(session)};
+    double timeout = table_timeout(session);
+
+    if (timeout > 0 &&
+        !negatives_note(&session->negatives, session_number(session, dir->ino), name))
+        timeout = 0;
+    *ret_entry = (struct tree_entry){.entry_timeout = timeout};
 }

@@ -11,6 +11,7 @@ void entry_fill(const struct session *session, const struct inode *inode,
 /** The same, and counts one look-up. */
 void entry_grant(struct session *session, struct inode *inode, struct tree_entry *ret_entry);
 /** "Not there", and for how long that holds. */
-void entry_negative(const struct session *session, struct tree_entry *ret_entry);
+void entry_negative(struct session *session, const struct inode *dir, const char *name,
+                    struct tree_entry *ret_entry);
 
 #endif

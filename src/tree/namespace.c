@@ -78,7 +78,7 @@ static int lookup_in(struct session *session, uint64_t ino, const char *name,
             entry_grant(session, inode, ret_entry);
             inode_unref(session, inode);
         } else if (rc == HF_NOENT) {
-            entry_negative(session, ret_entry);
+            entry_negative(session, dir, name, ret_entry);
             rc = HF_OK;
         }
     }

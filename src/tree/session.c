@@ -52,6 +52,7 @@ void session_free(struct session *session)
     free_inodes(session);
     htable_free(&session->inodes);
     dirmap_free(session->links);
+    negatives_free(negatives_take(&session->negatives));
     blob_sink_clear(&session->sink);
     free(session->name);
     pthread_cond_destroy(&session->cond);

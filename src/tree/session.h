@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 
 #include "tree/inode.h"
+#include "tree/negatives.h"
 #include "tree/tree.h"
 
 enum session_phase { PHASE_CLEAN, PHASE_DIRTY, PHASE_COMMITTING, PHASE_LOST, PHASE_FAILED };
@@ -62,6 +63,8 @@ struct session {
     struct tree_handle *open_handles; /* list */
     unsigned splits;                  /* of them, those whose last write may go on */
     uint64_t epoch;                   /* grows when uncommitted work was taken away */
+
+    struct negatives negatives; /* in its directories */
 
     struct inode *dirty; /* list of dirty inodes */
     struct blob_sink sink;

@@ -18,16 +18,11 @@
 
 #include "tree/claims.h"
 #include "tree/filelock.h"
+#include "tree/negatives.h"
 #include "tree/session.h"
 #include "tree/timer.h"
 #include "tree/tree.h"
 #include "tree/worker.h"
-
-/** A name that is cached as not being there. */
-struct negative {
-    struct negative *next;
-    char name[];
-};
 
 struct tree {
     struct store *store; /* these are set once */
@@ -51,8 +46,7 @@ struct tree {
     pthread_mutex_t lock;       /* these */
     struct htable sessions;     /* by sid */
     uint64_t next_view;         /* sid of the next view session */
-    struct negative *negatives; /* names that the kernel was told are not at the top */
-    size_t negative_count;
+    struct negatives negatives; /* at the top */
 
     struct filelocks filelocks;
 

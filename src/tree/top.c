@@ -10,9 +10,6 @@
 #include "tree/entry.h"
 #include "tree/table.h"
 
-/** So many missing names are cached by the kernel without expiry; we must be able to take them back. */
-#define NEGATIVES_MAX 4096
-
 static void set_name(struct session *session, const char *name)
 {
     char *copy = strdup(name);
@@ -47,26 +44,13 @@ static int lookup_shared(struct tree *tree, struct slice name, struct tree_entry
 /** Notes a name that the kernel is to believe missing. False: it must ask again. */
 static bool note_negative(struct tree *tree, const char *name)
 {
-    size_t size = strlen(name) + 1;
-    struct negative *negative;
-    bool noted = false;
+    bool noted;
 
     if (atomic_load(&tree->other_hosts) > 0)
         return false;
-    negative = malloc(sizeof *negative + size);
-    if (!negative)
-        return false;
-    memcpy(negative->name, name, size);
     pthread_mutex_lock(&tree->lock);
-    if (tree->negative_count < NEGATIVES_MAX) {
-        negative->next = tree->negatives;
-        tree->negatives = negative;
-        tree->negative_count++;
-        noted = true;
-    }
+    noted = negatives_note(&tree->negatives, TREE_ROOT, name);
     pthread_mutex_unlock(&tree->lock);
-    if (!noted)
-        free(negative);
     return noted;
 }
 
@@ -75,10 +59,8 @@ static int answer_missing(struct tree *tree, const char *name, struct tree_entry
     bool noted = note_negative(tree, name);
 
     pthread_mutex_lock(&tree->shared->lock);
-    entry_negative(tree->shared, ret_entry);
+    *ret_entry = (struct tree_entry){.entry_timeout = noted ? table_timeout(tree->shared) : 0};
     pthread_mutex_unlock(&tree->shared->lock);
-    if (!noted)
-        ret_entry->entry_timeout = 0;
     return HF_OK;
 }
 

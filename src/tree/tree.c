@@ -101,14 +101,9 @@ static void free_session_node(struct hnode *node, void *arg)
 
 static void tree_free(struct tree *tree)
 {
-    struct negative *next;
-
     htable_each(&tree->sessions, free_session_node, NULL);
     htable_free(&tree->sessions);
-    for (struct negative *n = tree->negatives; n; n = next) {
-        next = n->next;
-        free(n);
-    }
+    negatives_free(negatives_take(&tree->negatives));
     filelocks_clear(&tree->filelocks);
     lock_table_free(tree->locks);
     claims_free(tree->claims);

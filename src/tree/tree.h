@@ -36,8 +36,11 @@ struct tree;
 #define TREE_ROOT 1 /**< the mount's top directory, FUSE_ROOT_ID */
 
 struct tree_kernel {
-    /** Forget the entry `name` of directory `parent`, and everything below it. */
+    /** Drop the entry `name` of directory `parent`, and everything below it that is not in use. */
     void (*inval_entry)(void *arg, uint64_t parent, const char *name);
+    /** Believe the entry, or that there is none, no longer: look it up when it is next asked for. Unlike
+     *  inval_entry it leaves a directory in its place that is some process's working directory. */
+    void (*expire_entry)(void *arg, uint64_t parent, const char *name);
     /** Forget the attributes and, with `data`, the cached content of an inode. */
     void (*inval_inode)(void *arg, uint64_t inode, bool data);
     void *arg;

@@ -92,52 +92,71 @@ static void note_known(struct hnode *node, void *arg)
     known->n++;
 }
 
+/** Whether the kernel is to be told anything. */
+static bool is_told(struct tree *tree)
+{
+    const struct tree_kernel *kernel = &tree->options.kernel;
+
+    return kernel->inval_entry && kernel->expire_entry && kernel->inval_inode &&
+           !atomic_load(&tree->closing);
+}
+
+static void expire_negatives(const struct tree_kernel *kernel, struct negative *negatives)
+{
+    for (const struct negative *n = negatives; n; n = n->next)
+        kernel->expire_entry(kernel->arg, n->dir, n->name);
+    negatives_free(negatives);
+}
+
+static void forget_known(const struct tree_kernel *kernel, struct known_list *known)
+{
+    for (size_t i = 0; i < known->n; i++) {
+        struct known *k = &known->list[i];
+
+        kernel->inval_inode(kernel->arg, k->inode, true);
+        if (k->name)
+            kernel->expire_entry(kernel->arg, k->parent, k->name);
+        free(k->name);
+    }
+    free(known->list);
+}
+
 void kernel_forget_session(struct session *session)
 {
     const struct tree_kernel *kernel = &session->tree->options.kernel;
     struct known_list known = {.session = session};
+    struct negative *negatives;
     char *name = NULL;
 
-    if (!kernel->inval_entry || !kernel->inval_inode || atomic_load(&session->tree->closing))
+    if (!is_told(session->tree))
         return;
     pthread_mutex_lock(&session->lock);
     known.list = calloc(session->inodes.count + 1, sizeof(struct known));
     if (known.list)
         htable_each(&session->inodes, note_known, &known);
+    negatives = negatives_take(&session->negatives);
     if (session->name)
         name = strdup(session->name);
     pthread_mutex_unlock(&session->lock);
-    for (size_t i = 0; i < known.n; i++) {
-        kernel->inval_inode(kernel->arg, known.list[i].inode, true);
-        if (known.list[i].name)
-            kernel->inval_entry(kernel->arg, known.list[i].parent, known.list[i].name);
-        free(known.list[i].name);
-    }
+    expire_negatives(kernel, negatives);
+    forget_known(kernel, &known);
     if (name)
-        kernel->inval_entry(kernel->arg, TREE_ROOT, name);
+        kernel->expire_entry(kernel->arg, TREE_ROOT, name);
     free(name);
-    free(known.list);
 }
 
 void kernel_forget_top(struct tree *tree)
 {
     const struct tree_kernel *kernel = &tree->options.kernel;
-    bool tell = kernel->inval_entry && kernel->inval_inode && !atomic_load(&tree->closing);
-    struct negative *negatives, *next;
+    struct negative *negatives;
 
+    if (!is_told(tree))
+        return;
     pthread_mutex_lock(&tree->lock);
-    negatives = tree->negatives;
-    tree->negatives = NULL;
-    tree->negative_count = 0;
+    negatives = negatives_take(&tree->negatives);
     pthread_mutex_unlock(&tree->lock);
-    for (; negatives; negatives = next) {
-        next = negatives->next;
-        if (tell)
-            kernel->inval_entry(kernel->arg, TREE_ROOT, negatives->name);
-        free(negatives);
-    }
-    if (tell)
-        kernel->inval_inode(kernel->arg, TREE_ROOT, true);
+    expire_negatives(kernel, negatives);
+    kernel->inval_inode(kernel->arg, TREE_ROOT, true);
 }
 
 /* --- events ------------------------------------------------------------------------------------ */
