@@ -344,7 +344,7 @@ static int copy_top_mode(struct adopt *adopt, struct tree *tree, struct hf_error
 {
     const struct tree_caller caller = {geteuid(), getegid(), getpid()};
     struct session_head head;
-    struct tree_entry entry;
+    struct tree_entry entry = {0};
     int status = store_session_head(adopt->reader, SHARED_SID, &head, err);
 
     if (status || head.version > 0)

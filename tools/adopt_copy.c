@@ -93,7 +93,7 @@ static int set_attributes(struct adopt_copy *copy, int dirfd, const char *name,
 {
     struct xattr_target target = {copy, made->inode, err};
     unsigned rest = TREE_SET_ATIME | TREE_SET_MTIME;
-    struct tree_entry entry;
+    struct tree_entry entry = {0};
     int status = adopt_xattrs(dirfd, name, set_xattr, &target, err);
 
     if (status)
@@ -167,7 +167,7 @@ static int copy_file(struct adopt_copy *copy, int dirfd, const char *name, const
                      struct hf_error *err)
 {
     struct tree_handle *handle;
-    struct tree_entry entry;
+    struct tree_entry entry = {0};
     int fd = open_quietly(dirfd, name);
     off_t end = 0;
     int status;
@@ -254,7 +254,7 @@ static int copy_inode(struct adopt_copy *copy, int dirfd, const char *name, cons
 static int merge(struct adopt_copy *copy, int dirfd, const char *name, const struct stat *st,
                  uint64_t parent, bool *ret_done, struct hf_error *err)
 {
-    struct tree_entry entry;
+    struct tree_entry entry = {0};
     int status = tree_lookup(copy->tree, parent, name, &entry);
 
     *ret_done = false;
@@ -275,7 +275,7 @@ static int merge(struct adopt_copy *copy, int dirfd, const char *name, const str
 static int copy_link(struct adopt_copy *copy, uint64_t inode, uint64_t parent, const char *new_name,
                      struct hf_error *err)
 {
-    struct tree_entry entry;
+    struct tree_entry entry = {0};
     int status = tree_link(copy->tree, &copy->caller, inode, parent, new_name, &entry);
 
     if (status)
@@ -287,7 +287,7 @@ static int copy_link(struct adopt_copy *copy, uint64_t inode, uint64_t parent, c
 static int copy_entry(struct adopt_copy *copy, int dirfd, const char *name, uint64_t parent,
                       const char *new_name, struct hf_error *err)
 {
-    struct tree_entry entry;
+    struct tree_entry entry = {0};
     uint64_t known;
     struct stat st;
     bool done = false;
