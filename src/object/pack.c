@@ -19,37 +19,45 @@ static int compress(struct slice content, struct slice base, uint8_t *out, size_
                                       (int)content.len, (int)room, 1);
 }
 
+/* LZ4 alone when it is smaller than `room`, else the content as it is; into `out`, which has room for it. */
+static size_t pack_alone(struct slice content, size_t room, uint8_t *out,
+                         enum object_encoding *ret_encoding)
+{
+    int n = room > 1 ? compress(content, (struct slice){0}, out, room - 1) : 0;
+
+    *ret_encoding = n > 0 ? OBJECT_LZ4 : OBJECT_PLAIN;
+    if (n == 0)
+        memcpy(out, content.data, content.len);
+    return n > 0 ? (size_t)n : content.len;
+}
+
+/* First against the base: a delta that is small leaves LZ4 alone little room to be less than twice that, so
+ * that it gives up soon. */
 int object_pack(struct slice content, struct slice base, struct buf *packed,
                 enum object_encoding *ret_encoding)
 {
-    size_t room = content.len > 0 ? content.len - 1 : 0, best = content.len;
     enum object_encoding encoding = OBJECT_PLAIN;
+    size_t len = 0;
     uint8_t *out;
-    int n, rc;
+    int rc, delta = 0;
 
     assert(content.len <= OBJECT_MAX_SIZE && base.len <= OBJECT_MAX_SIZE);
-    rc = buf_reserve(packed, content.len + best / 2);
-    if (rc != HF_OK || content.len == 0)
-        goto out;
+    rc = buf_reserve(packed, content.len + content.len / 2);
+    if (rc != HF_OK)
+        return rc;
     out = packed->data + packed->len;
-    n = room > 0 ? compress(content, (struct slice){0}, out, room) : 0;
-    if (n > 0) {
-        encoding = OBJECT_LZ4;
-        best = (size_t)n;
-    } else {
-        memcpy(out, content.data, content.len);
-    }
-    n = base.len > 0 && best >= 2 ? compress(content, base, out + best, best / 2) : 0;
-    if (n > 0) {
+    if (base.len > 0 && content.len > 1)
+        delta = compress(content, base, out + content.len, content.len / 2);
+    if (content.len > 0)
+        len = pack_alone(content, delta > 0 ? 2 * (size_t)delta : content.len, out, &encoding);
+    if (delta > 0 && encoding == OBJECT_PLAIN) {
         encoding = OBJECT_LZ4_BASE;
-        memmove(out, out + best, (size_t)n);
-        best = (size_t)n;
+        len = (size_t)delta;
+        memmove(out, out + content.len, len);
     }
-    packed->len += best;
-out:
-    if (rc == HF_OK)
-        *ret_encoding = encoding;
-    return rc;
+    packed->len += len;
+    *ret_encoding = encoding;
+    return HF_OK;
 }
 
 static int decompress(struct slice packed, struct slice base, uint8_t *out, size_t size)

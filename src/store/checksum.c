@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/checksum.h"
 
-#include <openssl/sha.h>
+#include <openssl/evp.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -58,13 +59,24 @@ void checksum_blob(struct checksum *sum, const void *data, size_t len)
     add(sum, data, len);
 }
 
+/* Fetching the algorithm costs more than the checksum of a row. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static EVP_MD *sha256;
+
+static void fetch(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
 int checksum_end(struct checksum *sum, int64_t *ret_value)
 {
-    uint8_t digest[SHA256_DIGEST_LENGTH];
+    uint8_t digest[EVP_MAX_MD_SIZE];
     struct slice bytes =
         sum->overflow.len > 0 ? buf_slice(&sum->overflow) : slice_of(sum->bytes, sum->len);
 
-    if (sum->status == HF_OK && !SHA256(bytes.data, bytes.len, digest))
+    pthread_once(&once, fetch);
+    if (sum->status == HF_OK &&
+        !(sha256 && EVP_Digest(bytes.data, bytes.len, digest, NULL, sha256, NULL)))
         sum->status = HF_NOMEM;
     if (sum->status == HF_OK)
         *ret_value = (int64_t)bytes_get_u64(digest);

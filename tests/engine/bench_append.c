@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -40,12 +41,20 @@ static int compare(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
+static int64_t cpu_time(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 static void measure(struct sqlite_store *store, struct append_load *load, size_t commits,
                     enum durability durability, const char *what)
 {
     int64_t *times = calloc(commits, sizeof *times);
     uint64_t statements = store->writer.db.executed;
-    int64_t total = 0;
+    int64_t total = 0, cpu = cpu_time();
 
     assert_non_null(times);
     medium_make_room(&store->medium);
@@ -57,9 +66,12 @@ static void measure(struct sqlite_store *store, struct append_load *load, size_t
         total += times[i];
     }
     qsort(times, commits, sizeof *times, compare);
-    printf("%s: %.1f us mean, %.1f p50, %.1f p99, %.1f max; %.1f statements\n", what,
-           (double)total / (double)commits / 1e3, (double)times[commits / 2] / 1e3,
-           (double)times[commits * 99 / 100] / 1e3, (double)times[commits - 1] / 1e3,
+    cpu = cpu_time() - cpu;
+    printf("%s: %.1f us mean (%.1f of the processor), %.1f p50, %.1f p99, %.1f max; "
+           "%.1f statements\n",
+           what, (double)total / (double)commits / 1e3, (double)cpu / (double)commits / 1e3,
+           (double)times[commits / 2] / 1e3, (double)times[commits * 99 / 100] / 1e3,
+           (double)times[commits - 1] / 1e3,
            (double)(store->writer.db.executed - statements) / (double)commits);
     free(times);
 }

@@ -31,12 +31,15 @@ int writer_open(struct writer *writer, const char *path, const char *vfs, struct
 
     writer->medium = medium;
     writer->clock = clock;
-    rc = db_open(path, SQLITE_OPEN_READWRITE, vfs, &writer->db, err);
+    rc = log_vfs_register(&writer->vfs, vfs, err);
+    if (rc == HF_OK)
+        rc = db_open(path, SQLITE_OPEN_READWRITE, writer->vfs.name, &writer->db, err);
     if (rc == HF_OK)
         rc = db_script(&writer->db,
                        "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
                        "PRAGMA cache_size=-8192; PRAGMA secure_delete=0; PRAGMA temp_store=MEMORY;"
-                       "PRAGMA cell_size_check=1; PRAGMA journal_size_limit=67108864",
+                       "PRAGMA cell_size_check=1; PRAGMA journal_size_limit=67108864;"
+                       "PRAGMA cache_spill=0",
                        err);
     if (rc == HF_OK)
         sqlite3_wal_hook(writer->db.handle, note_log_pages, writer);
@@ -46,6 +49,7 @@ int writer_open(struct writer *writer, const char *path, const char *vfs, struct
 void writer_close(struct writer *writer)
 {
     db_close(&writer->db);
+    log_vfs_unregister(&writer->vfs);
     known_free(&writer->known_objects);
     pthread_mutex_destroy(&writer->lock);
 }

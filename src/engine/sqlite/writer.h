@@ -21,6 +21,7 @@
 
 #include "engine/sqlite/db.h"
 #include "engine/sqlite/known.h"
+#include "engine/sqlite/log_vfs.h"
 #include "engine/sqlite/medium.h"
 
 struct writer;
@@ -50,7 +51,8 @@ struct write {
 };
 
 struct writer {
-    struct db db; /**< used by the leader */
+    struct log_vfs vfs; /**< below `db` */
+    struct db db;       /**< used by the leader */
     const struct clock *clock;
     struct medium *medium;
     /** What the leader keeps of the store between transactions, while nobody else has changed it. */
