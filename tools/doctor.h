@@ -21,9 +21,4 @@ void doctor_check_store(struct doctor *doctor, const char *url);
 /** Whether something is mounted there, and answers. */
 void doctor_check_mount(struct doctor *doctor, const char *mount_point);
 
-/** The kind of a filesystem (statfs(2)'s f_type). */
-enum fs_kind { FS_LOCAL, FS_NETWORK, FS_VOLATILE, FS_FUSE };
-/** `ret_name` may be NULL; it is static. */
-enum fs_kind doctor_fs_kind(long type, const char **ret_name);
-
 #endif

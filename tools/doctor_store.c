@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 
 #include "context.h"
 #include "doctor.h"
+#include "filesystem.h"
 #include "text.h"
 
 #define SPACE_WANTED ((uint64_t)1 << 30)
@@ -19,43 +19,7 @@
 #define INODES_WANTED 1000
 #define CLOCK_SLACK_NS (60LL * 1000000000LL)
 
-enum fs_kind doctor_fs_kind(long type, const char **ret_name)
-{
-    /* Those that linux/magic.h does not have are from statfs(2) and the filesystems' sources. */
-    static const struct {
-        uint32_t type;
-        enum fs_kind kind;
-        const char *name;
-    } kinds[] = {{NFS_SUPER_MAGIC, FS_NETWORK, "NFS"},
-                 {SMB_SUPER_MAGIC, FS_NETWORK, "SMB"},
-                 {0xff534d42U, FS_NETWORK, "CIFS"},
-                 {0xfe534d42U, FS_NETWORK, "SMB"},
-                 {AFS_SUPER_MAGIC, FS_NETWORK, "AFS"},
-                 {CODA_SUPER_MAGIC, FS_NETWORK, "Coda"},
-                 {NCP_SUPER_MAGIC, FS_NETWORK, "NCP"},
-                 {V9FS_MAGIC, FS_NETWORK, "9p"},
-                 {0x00c36400U, FS_NETWORK, "Ceph"},
-                 {0x0bd00bd0U, FS_NETWORK, "Lustre"},
-                 {0x47504653U, FS_NETWORK, "GPFS"},
-                 {0x01161970U, FS_NETWORK, "GFS2"},
-                 {0x7461636fU, FS_NETWORK, "OCFS2"},
-                 {FUSE_SUPER_MAGIC, FS_FUSE, "FUSE"},
-                 {TMPFS_MAGIC, FS_VOLATILE, "tmpfs"},
-                 {RAMFS_MAGIC, FS_VOLATILE, "ramfs"},
-                 {OVERLAYFS_SUPER_MAGIC, FS_VOLATILE, "overlayfs"}};
-
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (kinds[i].type == (uint32_t)type) {
-            if (ret_name)
-                *ret_name = kinds[i].name;
-            return kinds[i].kind;
-        }
-    if (ret_name)
-        *ret_name = "local";
-    return FS_LOCAL;
-}
-
-static void check_filesystem(struct doctor *doctor, const char *dir)
+static void check_filesystem(struct doctor *doctor, const char *dir, bool on_purpose)
 {
     const char *name;
     struct statfs fs;
@@ -65,25 +29,25 @@ static void check_filesystem(struct doctor *doctor, const char *dir)
                       strerror(errno));
         return;
     }
-    switch (doctor_fs_kind((long)fs.f_type, &name)) {
-    case FS_NETWORK:
-        doctor_report(doctor, DOCTOR_FAILURE, "filesystem",
+    switch (filesystem_kind((long)fs.f_type, &name)) {
+    case FILESYSTEM_NETWORK:
+        doctor_report(doctor, on_purpose ? DOCTOR_WARNING : DOCTOR_FAILURE, "filesystem",
                       "Put the store on a local disk: a database on a network filesystem is\n"
                       "damaged sooner or later. To share sessions, share the store, not its file.",
                       "%s is on %s", dir, name);
         break;
-    case FS_FUSE:
+    case FILESYSTEM_FUSE:
         doctor_report(doctor, DOCTOR_WARNING, "filesystem",
                       "Put the store on a local disk unless you know that locks and syncs work.",
                       "%s is on a FUSE filesystem", dir);
         break;
-    case FS_VOLATILE:
+    case FILESYSTEM_VOLATILE:
         doctor_report(doctor, DOCTOR_WARNING, "filesystem",
                       "Put the store on a disk (or a volume) if the sessions shall outlive this "
                       "boot\nor container.",
                       "%s is on %s", dir, name);
         break;
-    case FS_LOCAL:
+    case FILESYSTEM_LOCAL:
         doctor_report(doctor, DOCTOR_OK, "filesystem", NULL, "%s is on a local filesystem", dir);
     }
 }
@@ -230,15 +194,30 @@ static void check_open(struct doctor *doctor, const char *url)
     store_close(store);
 }
 
+/* The file of an embedded store, whatever lies over it. False: it is no embedded store. */
+static bool file_of_url(const char *url, char path[4096], bool *ret_unsafe)
+{
+    const char *start = strstr(url, "sqlite:");
+    char *options;
+
+    if (!start)
+        return false;
+    snprintf(path, 4096, "%s", start + strlen("sqlite:"));
+    options = strrchr(path, '?');
+    *ret_unsafe = options && strstr(options, "unsafe-network=1");
+    if (options)
+        *options = '\0';
+    return true;
+}
+
 void doctor_check_store(struct doctor *doctor, const char *url)
 {
-    static const char scheme[] = "sqlite:";
-    char dir[4096];
+    char path[4096], dir[4096];
+    bool unsafe;
 
-    if (strncmp(url, scheme, strlen(scheme)) == 0) {
-        const char *path = url + strlen(scheme);
+    if (file_of_url(url, path, &unsafe)) {
         existing_directory(path, dir);
-        check_filesystem(doctor, dir);
+        check_filesystem(doctor, dir, unsafe);
         check_space(doctor, dir);
         check_permissions(doctor, path);
         if (access(path, F_OK) != 0 && access(dir, W_OK | X_OK) != 0)
