@@ -365,6 +365,22 @@ int session_commit(struct session *session, uint64_t seq, bool sync)
     }
 }
 
+int session_commit_all(struct session *session, bool sync)
+{
+    bool shared = session->sid == SHARED_SID;
+    int rc = HF_OK;
+
+    if (shared) /* a change that is under way commits itself, and may have to be made again */
+        pthread_mutex_lock(&session->change_lock);
+    pthread_mutex_lock(&session->lock);
+    if (!session->deleted && !session->view)
+        rc = session_commit(session, session->change_seq, sync);
+    pthread_mutex_unlock(&session->lock);
+    if (shared)
+        pthread_mutex_unlock(&session->change_lock);
+    return rc;
+}
+
 /* --- spilling ---------------------------------------------------------------------------------- */
 
 /** Moves what is queued to the store; nobody else uses the sink meanwhile. */

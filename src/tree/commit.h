@@ -15,6 +15,8 @@
 /** Returns once the changes up to `seq` are committed, and, with `sync`, on the store's medium. The
  *  session is locked; the lock is let go while the store works. */
 int session_commit(struct session *session, uint64_t seq, bool sync);
+/** Commits everything so far. The session is not locked. */
+int session_commit_all(struct session *session, bool sync);
 /** Keeps memory in bounds: moves unsaved writes of `inode` (locked) to the store ahead of the commit. */
 int session_spill(struct session *session, struct inode *inode);
 /** The lease is gone: keeps uncommitted work as a rescue version and reloads from the head. Locked. */

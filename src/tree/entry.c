@@ -14,6 +14,9 @@ void entry_fill(const struct session *session, const struct inode *inode,
         .entry_timeout = timeout,
     };
     inode_stat(session, inode, &ret_entry->attr);
+    if (ret_entry->inode == TREE_ROOT)
+        ret_entry->attr.st_nlink =
+            1; /* its sessions are not counted: "not known", as find(1) takes it */
 }
 
 void entry_grant(struct session *session, struct inode *inode, struct tree_entry *ret_entry)

@@ -388,6 +388,8 @@ int tree_fsync(struct tree_handle *handle)
     struct session *session = handle->session;
     int rc;
 
+    if (session->sid == SHARED_SID)
+        return session_commit_all(session, true);
     pthread_mutex_lock(&session->lock);
     rc = commit_file(handle, session->change_seq, true);
     pthread_mutex_unlock(&session->lock);

@@ -212,6 +212,8 @@ static int lock_session(struct tree_handle *handle, const struct lock_request *r
     if (session->view || request->type == LOCK_NONE)
         return lock_set(session->tree->locks, request, wait, done, arg, ret_ticket);
     rc = session_change(session, apply_nothing, NULL);
+    if (rc == HF_BUSY && !wait)
+        return HF_AGAIN; /* as if the whole session were locked */
     if (rc != HF_OK)
         return rc;
     rc = lock_set(session->tree->locks, request, wait, done, arg, ret_ticket);

@@ -193,16 +193,8 @@ struct commit_all {
 static int commit_one(struct session *session, void *arg)
 {
     struct commit_all *all = arg;
-    bool shared = session->sid == SHARED_SID;
-    int rc;
+    int rc = session_commit_all(session, all->sync);
 
-    if (shared) /* a change that is under way commits itself, and may have to be made again */
-        pthread_mutex_lock(&session->change_lock);
-    pthread_mutex_lock(&session->lock);
-    rc = session->deleted ? HF_OK : session_commit(session, session->change_seq, all->sync);
-    pthread_mutex_unlock(&session->lock);
-    if (shared)
-        pthread_mutex_unlock(&session->change_lock);
     if (rc != HF_OK && all->status == HF_OK)
         all->status = rc;
     return HF_OK;

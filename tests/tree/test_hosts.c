@@ -119,7 +119,7 @@ static void open_file_pins_the_lease(void **state)
 static void lock_pins_the_lease(void **state)
 {
     struct pair *pair = pair_of(state);
-    struct tree_handle *handle;
+    struct tree_handle *handle, *other;
     struct tree_entry entry;
     struct lock_request lock = {
         .kind = LOCK_FLOCK, .type = LOCK_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
@@ -131,6 +131,9 @@ static void lock_pins_the_lease(void **state)
     lock.handle = (uint64_t)(uintptr_t)handle;
     assert_int_equal(tree_lock(handle, &lock, false, NULL, NULL, NULL), HF_OK);
     assert_int_equal(mount_mkdir(&pair->b, "s/d", 0755), HF_BUSY);
+    assert_int_equal(mount_openfile(&pair->b, "s/f", O_RDONLY, 0, &other), HF_OK);
+    assert_int_equal(tree_lock(other, &lock, false, NULL, NULL, NULL), HF_AGAIN);
+    assert_int_equal(mount_closefile(other), HF_OK);
     lock.type = LOCK_NONE;
     assert_int_equal(tree_lock(handle, &lock, false, NULL, NULL, NULL), HF_OK);
     assert_int_equal(mount_closefile(handle), HF_OK);
