@@ -13,6 +13,8 @@ void entry_fill(const struct session *session, const struct inode *inode,
         .attr_timeout = timeout,
         .entry_timeout = timeout,
     };
+    if (inode->pseudo) /* each commit adds to what is in it */
+        ret_entry->attr_timeout = 0.0;
     inode_stat(session, inode, &ret_entry->attr);
     if (ret_entry->inode == TREE_ROOT)
         ret_entry->attr.st_nlink =

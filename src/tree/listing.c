@@ -6,6 +6,7 @@
 
 #include "tree/table.h"
 #include "tree/top.h"
+#include "tree/versions.h"
 
 int listing_add(struct listing *listing, struct slice name, uint64_t inode, uint32_t mode)
 {
@@ -69,6 +70,8 @@ int listing_read(struct session *session, struct inode *dir, struct listing **re
     rc = add_dots(listing, session, dir);
     if (rc == HF_OK && !dir->unlinked && !dir->pseudo && !session->deleted)
         rc = add_entries(listing, session, dir);
+    if (rc == HF_OK && dir->pseudo)
+        rc = versions_list(session, dir, listing);
     if (rc == HF_OK && session->sid == SHARED_SID && dir == session->top)
         rc = top_list_sessions(session->tree, listing);
     if (rc != HF_OK) {

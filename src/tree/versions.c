@@ -2,11 +2,16 @@
 #include "tree/versions.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tree/entry.h"
+#include "tree/listing.h"
 #include "tree/table.h"
+
+/** The number that readdir gives for a version: it has none before it is looked up. */
+#define UNKNOWN_INODE UINT32_MAX
 
 /* --- the two pseudo directories ------------------------------------------------------------------ */
 
@@ -38,9 +43,29 @@ static int grant_pseudo(struct session *session, uint64_t ino, struct tree_entry
 
     if (rc != HF_OK)
         return rc;
+    inode->mtime = inode->ctime = session->top->ctime;
     entry_grant(session, inode, ret_entry);
     inode_unref(session, inode);
     return HF_OK;
+}
+
+/* --- listing -------------------------------------------------------------------------------------- */
+
+static int add_version(const struct history_entry *entry, void *arg)
+{
+    char name[24];
+    int len = snprintf(name, sizeof name, "%llu", (unsigned long long)entry->version);
+
+    return listing_add(arg, slice_of(name, (size_t)len), UNKNOWN_INODE, S_IFDIR);
+}
+
+int versions_list(struct session *session, const struct inode *dir, struct listing *listing)
+{
+    if (dir->ino == VERSIONS_INO)
+        return listing_add(listing, slice_of("versions", strlen("versions")),
+                           session_number(session, VERSIONS_LIST_INO), S_IFDIR);
+    return store_history(session->tree->store, session->sid, UINT64_MAX, 0, add_version, listing,
+                         NULL);
 }
 
 /* --- views --------------------------------------------------------------------------------------- */

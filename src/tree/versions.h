@@ -2,7 +2,8 @@
 /**
  * Old versions of a session, read-only and hidden:
  *
- *      <session>/.holdfast/versions/<n>/     not listed; looked up by those who know
+ *      <session>/.holdfast/                  not listed; looked up by those who know
+ *      <session>/.holdfast/versions/<n>/     listed, from the newest down
  *
  * ".holdfast" and "versions" are pseudo inodes of the session, numbered from the end; each <n> is the top
  * of a view: a session of this mount only, numbered past SID_MAX.
@@ -12,6 +13,8 @@
 
 #include "tree/session.h"
 
+struct listing;
+
 #define VERSIONS_NAME ".holdfast"
 #define VERSIONS_INO NODE_INO_MAX
 #define VERSIONS_LIST_INO (NODE_INO_MAX - 1)
@@ -19,5 +22,8 @@
 /** Looks up ".holdfast" in the top directory, "versions" in that, or a version in that. Locked. */
 int versions_lookup(struct session *session, struct inode *dir, const char *name,
                     struct tree_entry *ret_entry);
+/** Adds what is in the pseudo directory `dir` to a listing: versions by their numbers, from the history
+ *  alone. Locked. */
+int versions_list(struct session *session, const struct inode *dir, struct listing *listing);
 
 #endif

@@ -138,6 +138,33 @@ static void old_versions_are_read_and_not_written(void **state)
     assert_int_equal(mount_mkdir(mount, "s/.holdfast/versions/x", 0755), HF_ROFS);
 }
 
+static void old_versions_are_listed_from_the_newest_down(void **state)
+{
+    struct mount *mount = *state;
+    char expected[160] = "", names[160];
+    struct tree_stats stats;
+    uint64_t version;
+
+    for (int i = 0; i < 12; i++) {
+        snprintf(names, sizeof names, "text %d", i);
+        assert_int_equal(mount_write_text(mount, "s/f", names), HF_OK);
+    }
+    version = version_of(mount, "s");
+    assert_true(version >= 12 && version < 30);
+    for (uint64_t v = version; v > 0; v--)
+        snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%llu ",
+                 (unsigned long long)v);
+    assert_int_equal(mount_list(mount, "s/.holdfast", names, sizeof names), HF_OK);
+    assert_string_equal(names, "versions ");
+    assert_int_equal(mount_list(mount, "s/.holdfast/versions", names, sizeof names), HF_OK);
+    assert_string_equal(names, expected);
+    tree_stats(mount->tree, &stats);
+    assert_int_equal(stats.sessions_loaded, 1); /* and no view */
+    snprintf(names, sizeof names, "s/.holdfast/versions/%llu/.holdfast",
+             (unsigned long long)version);
+    assert_int_equal(mount_list(mount, names, expected, sizeof expected), HF_NOENT);
+}
+
 /* --- the index ------------------------------------------------------------------------------------ */
 
 static int note_repository(const struct session_info *info, void *arg)
@@ -319,6 +346,7 @@ int main(void)
         TEST(second_process_cannot_claim_a_session_in_use),
         TEST(claim_of_a_dead_process_ends_and_its_files_go),
         TEST(old_versions_are_read_and_not_written),
+        TEST(old_versions_are_listed_from_the_newest_down),
         TEST(index_follows_workspace_yaml),
         TEST(close_of_a_file_not_written_commits_nothing),
         TEST(change_that_no_close_follows_is_committed_in_time),
