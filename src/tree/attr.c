@@ -150,7 +150,7 @@ static int apply_set(struct session *session, void *arg)
     if (setting->set & TREE_SET_MODE)
         inode->mode = (inode->mode & S_IFMT) | (setting->attr->st_mode & 07777);
     set_owner(inode, setting);
-    set_times(inode, setting->attr, setting->set, clock_realtime(session->tree->clock));
+    set_times(inode, setting->attr, setting->set, session_now(session));
     write_done(session, inode, setting->handle, (setting->set & TREE_SET_SIZE) != 0);
     return HF_OK;
 }

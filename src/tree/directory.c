@@ -18,18 +18,6 @@ int directory_name_check(const char *name, struct slice *ret_name)
     return HF_OK;
 }
 
-static struct inode *live_inode(struct session *session, uint64_t ino)
-{
-    for (struct hnode *n = htable_find(&session->inodes, htable_hash_u64(ino)); n;
-         n = htable_next(n)) {
-        struct inode *inode = HTABLE_ENTRY(n, struct inode, node);
-
-        if (inode->ino == ino && !inode->stale)
-            return inode_ref(inode);
-    }
-    return NULL;
-}
-
 static int load_linked(struct session *session, uint64_t ino, struct inode **ret_inode)
 {
     struct inode_record record;
@@ -75,18 +63,14 @@ int directory_child(struct session *session, struct inode *dir, struct slice nam
 {
     struct dirmap *map;
     struct dir_entry entry;
-    struct inode *inode;
     int rc = inode_dir(session, dir, &map);
 
     if (rc == HF_OK)
         rc = dirmap_find(map, name, &entry, NULL);
     if (rc != HF_OK)
         return rc;
-    inode = live_inode(session, entry.ino);
-    if (!inode)
-        return load_child(session, dir, &entry, name, ret_inode);
-    *ret_inode = inode;
-    return HF_OK;
+    rc = session_inode(session, entry.ino, ret_inode);
+    return rc == HF_STALE ? load_child(session, dir, &entry, name, ret_inode) : rc;
 }
 
 int directory_probe(struct session *session, struct inode *dir, struct slice name)
@@ -96,6 +80,16 @@ int directory_probe(struct session *session, struct inode *dir, struct slice nam
     int rc = inode_dir(session, dir, &map);
 
     return rc == HF_OK ? dirmap_find(map, name, &entry, NULL) : rc;
+}
+
+int directory_check_empty(struct session *session, struct inode *dir)
+{
+    struct dirmap *map;
+    int rc = inode_dir(session, dir, &map);
+
+    if (rc != HF_OK)
+        return rc;
+    return dirmap_count(map) > 0 ? HF_NOTEMPTY : HF_OK;
 }
 
 int directory_put(struct session *session, struct inode *dir, struct slice name,

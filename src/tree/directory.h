@@ -13,6 +13,8 @@ int directory_child(struct session *session, struct inode *dir, struct slice nam
                     struct inode **ret_inode);
 /** Whether there is an entry: 0, HF_NOENT or an error. */
 int directory_probe(struct session *session, struct inode *dir, struct slice name);
+/** HF_NOTEMPTY, or an error. */
+int directory_check_empty(struct session *session, struct inode *dir);
 /** Adds an entry (or replaces what has the name) and gives a not linked inode its place there. */
 int directory_put(struct session *session, struct inode *dir, struct slice name,
                   struct inode *inode);

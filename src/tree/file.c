@@ -15,11 +15,6 @@
 /** Leaves of an extent list that can be read again are dropped after so much reading and writing. */
 #define TRIM_BYTES (64U << 20)
 
-static int64_t now_of(const struct session *session)
-{
-    return clock_realtime(session->tree->clock);
-}
-
 /* --- content ------------------------------------------------------------------------------------ */
 
 /** Keeps the session's totals, and the memory of the map, in order after its content changed. */
@@ -48,7 +43,7 @@ int write_truncate(struct session *session, struct inode *inode, uint64_t size,
     if (rc != HF_OK)
         return rc;
     content_changed(session, inode, old_size, 0);
-    inode->mtime = now_of(session);
+    inode->mtime = session_now(session);
     write_clear_privileges(inode, caller);
     return HF_OK;
 }
@@ -249,7 +244,7 @@ static int apply_write(struct session *session, void *arg)
         return rc;
     content_changed(session, inode, old_size, writing->len);
     split_note(writing->handle, writing->offset, writing->len);
-    inode->mtime = inode->ctime = now_of(session);
+    inode->mtime = inode->ctime = session_now(session);
     write_clear_privileges(inode, writing->caller);
     write_done(session, inode, writing->handle, true);
     return HF_OK;
@@ -316,7 +311,7 @@ static int apply_fallocate(struct session *session, void *arg)
     if (rc != HF_OK)
         return rc;
     content_changed(session, inode, old_size, 0);
-    inode->mtime = inode->ctime = now_of(session);
+    inode->mtime = inode->ctime = session_now(session);
     write_clear_privileges(inode, writing->caller);
     write_done(session, inode, writing->handle, true);
     return HF_OK;

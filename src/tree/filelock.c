@@ -195,13 +195,6 @@ void filelock_retry(struct tree *tree)
 
 /* --- within a session ----------------------------------------------------------------------------- */
 
-static int apply_nothing(struct session *session, void *arg)
-{
-    (void)session;
-    (void)arg;
-    return HF_OK;
-}
-
 /** Takes the lease, and the lock before the session is let go: so a recall sees it. */
 static int lock_session(struct tree_handle *handle, const struct lock_request *request, bool wait,
                         lock_done_fn done, void *arg, uint64_t *ret_ticket)
@@ -211,7 +204,7 @@ static int lock_session(struct tree_handle *handle, const struct lock_request *r
 
     if (session->view || request->type == LOCK_NONE)
         return lock_set(session->tree->locks, request, wait, done, arg, ret_ticket);
-    rc = session_change(session, apply_nothing, NULL);
+    rc = session_admit(session);
     if (rc == HF_BUSY && !wait)
         return HF_AGAIN; /* as if the whole session were locked */
     if (rc != HF_OK)

@@ -17,11 +17,6 @@
 #define LINKS_MAX 65000
 #define INO_LAST (NODE_INO_MAX - 16) /* those above are pseudo inodes */
 
-static int64_t now_of(const struct session *session)
-{
-    return clock_realtime(session->tree->clock);
-}
-
 /** Notes what the index row must hear of. */
 static void note_name(struct session *session, const struct inode *dir, struct slice name)
 {
@@ -171,7 +166,7 @@ static int init_inode(struct session *session, struct inode *inode, const struct
     struct content content = {.kind = CONTENT_NONE};
 
     inode->nlink = inode_is_dir(inode) ? 2 : 1;
-    inode->atime = inode->mtime = inode->ctime = now_of(session);
+    inode->atime = inode->mtime = inode->ctime = session_now(session);
     inode->xattrs_loaded = true;
     set_owner(inode, dir, making);
     if (S_ISCHR(inode->mode) || S_ISBLK(inode->mode)) {
@@ -389,7 +384,7 @@ static void lose_name(struct session *session, struct inode *dir, struct inode *
 {
     bool is_dir = inode_is_dir(inode);
 
-    inode->ctime = now_of(session);
+    inode->ctime = session_now(session);
     inode->nlink = is_dir ? 0 : inode->nlink - 1;
     if (is_dir)
         dir->nlink--;
@@ -416,16 +411,6 @@ struct removal {
     bool dir; /* rmdir */
 };
 
-static int check_empty(struct session *session, struct inode *inode)
-{
-    struct dirmap *map;
-    int rc = inode_dir(session, inode, &map);
-
-    if (rc != HF_OK)
-        return rc;
-    return dirmap_count(map) > 0 ? HF_NOTEMPTY : HF_OK;
-}
-
 static int remove_in(struct session *session, struct inode *dir, struct slice name, bool rmdir)
 {
     struct inode *inode;
@@ -435,7 +420,7 @@ static int remove_in(struct session *session, struct inode *dir, struct slice na
     if (rc != HF_OK)
         return rc;
     if (rmdir)
-        rc = inode_is_dir(inode) ? check_empty(session, inode) : HF_NOTDIR;
+        rc = inode_is_dir(inode) ? directory_check_empty(session, inode) : HF_NOTDIR;
     else if (inode_is_dir(inode))
         rc = HF_ISDIR;
     else if (inode->linked)
@@ -445,7 +430,7 @@ static int remove_in(struct session *session, struct inode *dir, struct slice na
     if (rc == HF_OK) {
         lose_name(session, dir, inode);
         note_name(session, dir, name);
-        directory_touch(session, dir, now_of(session));
+        directory_touch(session, dir, session_now(session));
         session_changed(session, false);
     }
     inode_unref(session, inode);
@@ -547,7 +532,7 @@ static int check_replace(struct session *session, const struct move *move)
         return inode_is_dir(move->target) ? HF_ISDIR : HF_OK;
     if (!inode_is_dir(move->target))
         return HF_NOTDIR;
-    return check_empty(session, move->target);
+    return directory_check_empty(session, move->target);
 }
 
 static int check_move(struct session *session, const struct move *move, unsigned flags)
@@ -597,7 +582,7 @@ static int do_exchange(struct session *session, struct move *move)
         return rc;
     move_dotdot(move->source, move->from_dir, move->to_dir);
     move_dotdot(move->target, move->to_dir, move->from_dir);
-    move->target->ctime = now_of(session);
+    move->target->ctime = session_now(session);
     inode_mark(session, move->target);
     return HF_OK;
 }
@@ -618,7 +603,7 @@ static int do_move(struct session *session, struct move *move)
 
 static int rename_in(struct session *session, struct move *move, unsigned flags)
 {
-    int64_t now = now_of(session);
+    int64_t now = session_now(session);
     int rc;
 
     if (move->source == move->target) /* two names of one inode: nothing is done */
@@ -773,7 +758,7 @@ static int link_in(struct session *session, struct inode *dir, struct slice name
     if (rc != HF_OK)
         return rc;
     inode->nlink++;
-    inode->ctime = now_of(session);
+    inode->ctime = session_now(session);
     inode_mark(session, inode);
     note_name(session, dir, name);
     directory_touch(session, dir, inode->ctime);

@@ -419,6 +419,23 @@ int session_change(struct session *session, int (*apply)(struct session *, void 
     return change_session(session, apply, arg);
 }
 
+static int apply_nothing(struct session *session, void *arg)
+{
+    (void)session;
+    (void)arg;
+    return HF_OK;
+}
+
+int session_admit(struct session *session)
+{
+    return session_change(session, apply_nothing, NULL);
+}
+
+int64_t session_now(const struct session *session)
+{
+    return clock_realtime(session->tree->clock);
+}
+
 void session_changed(struct session *session, bool data)
 {
     struct tree *tree = session->tree;

@@ -114,6 +114,10 @@ int session_directory(struct session *session, uint64_t ino, struct inode **ret_
  */
 int session_change(struct session *session, int (*apply)(struct session *session, void *arg),
                    void *arg);
+/** As session_change() with nothing to change: the session is locked, and may be changed. */
+int session_admit(struct session *session);
+/** The time for what changes now. */
+int64_t session_now(const struct session *session);
 /** Notes a change that was just made; it is committed in time. `data`: of an open file's data, which a
  *  close will follow. Locked. */
 void session_changed(struct session *session, bool data);

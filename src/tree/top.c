@@ -269,13 +269,8 @@ int top_make_session(struct tree *tree, const struct tree_caller *caller, const 
 /** Under the lease: nothing in it? */
 static int apply_check_empty(struct session *session, void *arg)
 {
-    struct dirmap *map;
-    int rc = inode_dir(session, session->top, &map);
-
     (void)arg;
-    if (rc != HF_OK)
-        return rc;
-    return dirmap_count(map) > 0 ? HF_NOTEMPTY : HF_OK;
+    return directory_check_empty(session, session->top);
 }
 
 /** Takes the lease, sees that it is empty, and commits. Returns with the session locked. */
@@ -338,17 +333,10 @@ int top_remove_session(struct tree *tree, const char *name)
 
 /* --- rename ------------------------------------------------------------------------------------- */
 
-static int apply_nothing(struct session *session, void *arg)
-{
-    (void)session;
-    (void)arg;
-    return HF_OK;
-}
-
 /** Takes a session's lease for a rename and tells its token. */
 static int take_token(struct session *session, uint64_t *ret_token)
 {
-    int rc = session_change(session, apply_nothing, NULL);
+    int rc = session_admit(session);
 
     if (rc != HF_OK)
         return rc;
@@ -361,7 +349,7 @@ static void rename_loaded(struct session *session, const char *name)
 {
     pthread_mutex_lock(&session->lock);
     set_name(session, name);
-    session->top->ctime = clock_realtime(session->tree->clock);
+    session->top->ctime = session_now(session);
     inode_mark(session, session->top);
     session_changed(session, false);
     pthread_mutex_unlock(&session->lock);

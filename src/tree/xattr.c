@@ -236,7 +236,7 @@ static int set_in(struct session *session, struct inode *inode, const struct set
     inode->xattrs_dirty = true;
     if (inode->unlinked)
         return HF_OK;
-    inode->ctime = clock_realtime(session->tree->clock);
+    inode->ctime = session_now(session);
     inode_mark(session, inode);
     session_changed(session, false);
     return HF_OK;
