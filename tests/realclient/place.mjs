@@ -75,6 +75,11 @@ class MountedHost extends Host {
     }
   }
 
+  /** Takes the sessions of the plain directory into the store. The error tells what it said. */
+  adopt() {
+    execFileSync(process.env.HOLDFAST, ['adopt', '--store', this.store, this.state], { encoding: 'utf8' });
+  }
+
   /** 'umount': asks for it; 'term': a signal to the daemon; 'kill': the daemon dies on the spot, and
    *  leaves a stale mount behind, which the next start() replaces. */
   async stop(how) {
@@ -120,6 +125,13 @@ export class Place {
       ? new MountedHost(this.dir, name, this.store)
       : new PlainHost(this.dir, name);
     await host.start();
+    this.hosts.push(host);
+    return host;
+  }
+
+  /** A host whose sessions are in a plain directory until adopt() and start(). */
+  plainHost(name) {
+    const host = new MountedHost(this.dir, name, this.store);
     this.hosts.push(host);
     return host;
   }

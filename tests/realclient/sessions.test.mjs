@@ -39,20 +39,20 @@ function checkLog(id, on = host) {
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const lastRequest = () => model.requests[model.requests.length - 1];
 
-const toolCalls = (id) =>
-  fs.readFileSync(host.session(id, 'events.jsonl'), 'utf8').split('tool.execution_start').length - 1;
+const toolCalls = (id, on) =>
+  fs.readFileSync(on.session(id, 'events.jsonl'), 'utf8').split('tool.execution_start').length - 1;
 
 /** Starts a turn that is busy in a tool call until release() or kill(); returns when its log says so. */
-async function startBusyTurn(id) {
+async function startBusyTurn(id, on = host) {
   const file = path.join(place.dir, `busy-${randomUUID()}`);
   const command = `while [ -e ${file} ]; do sleep 0.1; done`;
   const call = JSON.stringify({ command, description: 'wait', mode: 'sync' });
-  const before = toolCalls(id);
+  const before = toolCalls(id, on);
   fs.writeFileSync(file, '');
-  const started = startTurn(host.home, model, resume(id), `busy: call bash ${call}`);
+  const started = startTurn(on.home, model, resume(id), `busy: call bash ${call}`);
   let ended = null;
   started.done.then((end) => (ended = end));
-  while (toolCalls(id) === before) {
+  while (toolCalls(id, on) === before) {
     if (ended) assert.fail(`the turn ended before it was busy:\n${ended.output}`);
     await pause(10);
   }
@@ -236,4 +236,25 @@ test('listSessions tells three hundred sessions', async (t) => {
   t.diagnostic(`listSessions() over ${listed.size} took ${Math.round(performance.now() - begin)} ms`);
   await sdk.client.stop();
   assert.deepEqual(names.filter((name) => !listed.has(name)), []);
+});
+
+test('sessions of a plain directory go on once they were adopted', async (t) => {
+  if (!place.mounted) return t.skip('a plain directory has nothing to be adopted into');
+  const plain = place.plainHost('plain');
+  const id = randomUUID();
+  await turn(plain.home, model, create(id), 'on the plain directory');
+  const busy = await startBusyTurn(id, plain);
+  assert.throws(() => plain.adopt(), /is in use/);
+  busy.release();
+  assert.equal((await busy.done).code, 0);
+  plain.adopt();
+  assert.deepEqual(fs.readdirSync(plain.state), []);
+  await plain.start();
+  await turn(plain.home, model, resume(id), 'on the mount');
+  await turn(host.home, model, resume(id), 'on a mount that was there before');
+  const { prompts } = lastRequest();
+  assert.equal(prompts.length, 4);
+  assert.equal(prompts[0], 'on the plain directory');
+  assert.equal(prompts[2], 'on the mount');
+  checkLog(id, plain);
 });
