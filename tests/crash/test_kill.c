@@ -180,6 +180,16 @@ static void let_it_run(struct world *world, const struct round *round)
     pause_us(random_below(&world->random, 120000));
 }
 
+/** Mostly without warning; now and then in the middle of a clean end. */
+static void kill_it(struct world *world)
+{
+    if (random_below(&world->random, 8) == 0) {
+        kill(world->daemon.pid, SIGTERM);
+        pause_us(random_below(&world->random, 30000));
+    }
+    daemon_kill(&world->daemon);
+}
+
 /** Every worker ends by itself: its calls fail once the mount is gone. */
 static void join_workers(struct world *world, const struct round *round)
 {
@@ -329,7 +339,7 @@ static void killed_mount_keeps_all_that_it_acknowledged(void **state)
             finish_round(world, &world->daemon, last);
         start_round(world, round, i);
         let_it_run(world, round);
-        daemon_kill(&world->daemon);
+        kill_it(world);
         join_workers(world, round);
         last = round;
         if (i % ROUNDS_PER_STORE == ROUNDS_PER_STORE - 1 || i == rounds - 1) {
@@ -375,7 +385,7 @@ static void other_mount_takes_over_what_a_killed_one_left(void **state)
         mount(&world->daemon);
         start_round(world, &round, i);
         let_it_run(world, &round);
-        daemon_kill(&world->daemon);
+        kill_it(world);
         join_workers(world, &round);
         finish_round(world, &witness, &round);
         check_takeover(&witness, &round);
