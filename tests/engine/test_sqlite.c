@@ -551,6 +551,62 @@ static void broken_disk_is_told(void **state)
     append_load_end(&load);
 }
 
+/* --- events --------------------------------------------------------------------------------------------- */
+
+struct ear {
+    pthread_mutex_t lock;
+    pthread_cond_t heard;
+    uint64_t moved[8]; /* versions, by session */
+};
+
+static void listen_for_heads(const struct store_event *event, void *arg)
+{
+    struct ear *ear = arg;
+
+    pthread_mutex_lock(&ear->lock);
+    if (event->kind == EVENT_HEAD_MOVED && event->sid < 8)
+        ear->moved[event->sid] = event->version;
+    pthread_cond_broadcast(&ear->heard);
+    pthread_mutex_unlock(&ear->lock);
+}
+
+static void wait_for_version(struct ear *ear, uint64_t sid, uint64_t version)
+{
+    pthread_mutex_lock(&ear->lock);
+    while (ear->moved[sid] < version)
+        pthread_cond_wait(&ear->heard, &ear->lock);
+    pthread_mutex_unlock(&ear->lock);
+}
+
+static void listener_that_missed_events_hears_of_every_head(void **state)
+{
+    struct fixture *fixture = *state;
+    struct host_identity identity = {.host_name = "there", .incarnation = 1};
+    struct ear ear = {.moved = {0}};
+    struct store_listener listener = {listen_for_heads, &ear};
+    struct append_load first, second;
+    struct store *other;
+    uint64_t host;
+
+    pthread_mutex_init(&ear.lock, NULL);
+    pthread_cond_init(&ear.heard, NULL);
+    append_load_start(&first, fixture->store, fixture->host, "s", 2);
+    append_load_start(&second, fixture->store, fixture->host, "t", 2);
+    assert_int_equal(store_open(fixture->url, 0, NULL, NULL, &other, &fixture->err), 0);
+    assert_int_equal(store_host_register(other, &identity, &listener, &host, &fixture->err), 0);
+    assert_int_equal(append_load_step(&first, DURABILITY_RELAXED), HF_OK);
+    wait_for_version(&ear, first.lease.sid, 2);
+    assert_int_equal(ear.moved[second.lease.sid], 0);
+    /* As if others had come and gone: a hole in the numbers. */
+    run_sql(fixture->path, "INSERT INTO event SELECT max(id) + 9, 1, 0, 0, 0, 0, 0, 0 FROM event");
+    assert_int_equal(append_load_step(&first, DURABILITY_RELAXED), HF_OK);
+    wait_for_version(&ear, first.lease.sid, 3);
+    wait_for_version(&ear, second.lease.sid, 1);
+    store_close(other);
+    append_load_end(&first);
+    append_load_end(&second);
+}
+
 /* --- rows ------------------------------------------------------------------------------------------------ */
 
 static unsigned count_findings(struct fixture *fixture)
@@ -735,6 +791,7 @@ int main(int argc, char **argv)
         WITH_STORE(failed_sync_is_final_until_the_store_is_opened_anew),
         WITH_STORE(full_disk_is_told_and_passes),
         WITH_STORE(broken_disk_is_told),
+        WITH_STORE(listener_that_missed_events_hears_of_every_head),
         PLAIN(no_column_can_change_unnoticed),
         PLAIN(no_row_can_vanish_unnoticed),
         PLAIN(changed_schema_is_noticed),

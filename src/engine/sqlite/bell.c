@@ -246,8 +246,10 @@ bool bell_wait(struct bell *bell, uint64_t seen, int64_t timeout_ns)
         else
             error = pthread_cond_timedwait(&bell->rung, &bell->lock, &deadline);
     }
-    if (!bell->watching && !bell->stopping)
+    if (!bell->watching && !bell->stopping) {
         bell->rings++;
+        bell->exits++;
+    }
     open = !bell->stopping;
     pthread_mutex_unlock(&bell->lock);
     return open;

@@ -317,7 +317,7 @@ int sqlite_check(struct store *base, check_report_fn report, void *arg, struct h
         check_schema(&check);
         check_structure(&check);
         check_all_rows(&check);
-        db_run(check.reader, QUERY_COMMIT, DB_NO_VALUES, NULL);
+        db_end(check.reader);
         check_objects(&check);
         rc = check.stop;
     }

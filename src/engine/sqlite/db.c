@@ -229,6 +229,12 @@ int db_run(struct db *db, enum query query, const struct db_value *values, size_
     return rc < 0 ? rc : HF_OK;
 }
 
+void db_end(struct db *db)
+{
+    if (!sqlite3_get_autocommit(db->handle))
+        db_run(db, QUERY_ROLLBACK, DB_NO_VALUES, NULL);
+}
+
 /* --- checksums -------------------------------------------------------------------------------- */
 
 static int sum_values(const char *table, const struct db_value *values, size_t n, int64_t *ret_sum)

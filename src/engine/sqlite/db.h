@@ -79,6 +79,9 @@ int db_run_summed_with(struct db *db, enum query query, const char *table,
                        const struct db_value *values, size_t n, struct db_value more,
                        struct hf_error *err);
 
+/** Ends a transaction of which nothing is to be kept, if there is one. */
+void db_end(struct db *db);
+
 /**
  * Starts a query; its rows come by db_next(): 1 and the statement is on a row, 0 at the end, or a
  * negative status. The statement is to be ended by db_done() in any case (NULL is fine).

@@ -27,27 +27,34 @@ static int read_event(sqlite3_stmt *statement, struct event_row *ret_row, struct
     return HF_OK;
 }
 
-/* Reads the next events. Returns their number or a failure. */
-static int read_events(struct events *events, struct event_row *rows)
+/* Reads the next events: those that are sound into `rows`, their number to `*ret_n`. Returns how many there
+ * were, or a failure. */
+static int read_events(struct events *events, struct event_row *rows, int *ret_n)
 {
     struct db *reader;
     sqlite3_stmt *statement = NULL;
-    int n = 0;
+    int seen = 0, n = 0;
     int rc = readers_take(&events->store->readers, &reader, NULL);
 
     if (rc != HF_OK)
         return rc;
     rc = db_start(reader, QUERY_EVENT_AFTER,
                   DB_VALUES(db_uint(events->cursor), db_int(EVENTS_AT_ONCE)), &statement, NULL);
-    if (rc == HF_OK)
-        while (n < EVENTS_AT_ONCE && (rc = db_next(reader, statement, NULL)) == 1) {
-            events->cursor = db_column_uint(statement, 0);
-            if (read_event(statement, &rows[n], NULL) == HF_OK)
-                n++;
-        }
+    while (rc >= 0 && (rc = db_next(reader, statement, NULL)) == 1) {
+        uint64_t id = db_column_uint(statement, 0);
+
+        events->missed |= id != events->cursor + 1;
+        events->cursor = id;
+        seen++;
+        if (read_event(statement, &rows[n], NULL) == HF_OK)
+            n++;
+        else
+            events->missed = true;
+    }
     db_done(statement);
     readers_give(&events->store->readers, reader);
-    return rc < 0 ? rc : n;
+    *ret_n = n;
+    return rc < 0 ? rc : seen;
 }
 
 static unsigned count_others(struct events *events)
@@ -96,20 +103,60 @@ static void look_after_hosts(struct events *events)
     }
 }
 
+/* What the listener may have missed: every head may have moved, and what it holds may be asked for. */
+static int recall_missed(const struct session_info *info, void *arg)
+{
+    struct events *events = arg;
+    struct store_event event = {
+        .kind = EVENT_HEAD_MOVED, .sid = info->head.sid, .version = info->head.version};
+
+    events->listener.event(&event, events->listener.arg);
+    return 0;
+}
+
+static int recall_asked(const struct lease_info *info, void *arg)
+{
+    struct events *events = arg;
+    struct store_event event = {
+        .kind = EVENT_LEASE_RECALLED, .sid = info->sid, .token = info->token};
+
+    if (info->host == events->host && info->state == LEASE_RECALLED)
+        events->listener.event(&event, events->listener.arg);
+    return 0;
+}
+
+static void tell_missed(struct events *events)
+{
+    static const struct session_filter all;
+    static const struct store_event locks = {.kind = EVENT_LOCKS_CHANGED};
+    struct store_event sessions = {.kind = EVENT_SESSIONS_CHANGED};
+
+    events->missed = false;
+    if (!events->listener.event)
+        return;
+    events->listener.event(&sessions, events->listener.arg);
+    events->listener.event(&locks, events->listener.arg);
+    sqlite_session_list(&events->store->base, &all, recall_missed, events, NULL);
+    sqlite_lease_list(&events->store->base, recall_asked, events, NULL);
+}
+
 static void *tell(void *arg)
 {
     struct events *events = arg;
     struct event_row rows[EVENTS_AT_ONCE];
-    uint64_t seen = 0;
-    int n;
+    uint64_t seen;
+    int found, n;
 
     do {
         seen = bell_rings(&events->store->bell);
         do {
-            n = read_events(events, rows);
+            n = 0;
+            found = read_events(events, rows, &n);
             for (int i = 0; i < n; i++)
                 deliver(events, &rows[i]);
-        } while (n == EVENTS_AT_ONCE);
+        } while (found == EVENTS_AT_ONCE);
+        if (events->missed)
+            tell_missed(events);
         look_after_hosts(events);
     } while (bell_wait(&events->store->bell, seen, -1));
     return NULL;

@@ -18,6 +18,7 @@ struct events {
     uint64_t host; /**< whose events; 0: none yet */
     struct store_listener listener;
     uint64_t cursor; /**< id of the last event seen */
+    bool missed;     /**< events went before they were seen, or were damaged */
     uint64_t exits;  /**< of the bell, when the hosts were last looked after */
     bool started;
     pthread_t thread;

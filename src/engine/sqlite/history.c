@@ -207,7 +207,7 @@ int sqlite_roots(struct store *base, root_visit_fn visit, void *arg, struct hf_e
             rc = tell_all(&roots, QUERY_SNAPSHOT_ALL, DB_NO_VALUES, tell_snapshot);
         if (rc == HF_OK)
             rc = tell_all(&roots, QUERY_RESCUE_ALL, DB_NO_VALUES, tell_rescue);
-        db_run(roots.reader, QUERY_COMMIT, DB_NO_VALUES, NULL);
+        db_end(roots.reader);
     }
     readers_give(&store->readers, roots.reader);
     return rc;

@@ -36,8 +36,12 @@ int sqlite_get(struct store *base, const struct object_id *ids, size_t n, struct
 
     if (rc != HF_OK)
         return rc;
+    if (n > 1) /* one look at the log's index for all */
+        rc = db_run(reader, QUERY_BEGIN_READ, DB_NO_VALUES, err);
     for (size_t i = 0; i < n && rc == HF_OK; i++)
         rc = object_read(reader, &base->info.hasher, &ids[i], &ret_contents[i], err);
+    if (n > 1)
+        db_end(reader);
     readers_give(&store->readers, reader);
     return rc;
 }

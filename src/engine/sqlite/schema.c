@@ -192,8 +192,7 @@ int schema_create(struct db *db, const struct store_create_options *create, int6
     rc = make(db, create ? create : &defaults, now, err);
     if (rc == HF_OK)
         rc = db_script(db, "COMMIT", err);
-    if (rc != HF_OK && !sqlite3_get_autocommit(db->handle))
-        db_script(db, "ROLLBACK", NULL);
+    db_end(db);
     return rc == HF_OK ? set_wal(db, err) : rc;
 }
 
@@ -254,8 +253,7 @@ int schema_upgrade(struct db *db, bool read_only, struct hf_error *err)
         rc = upgrade(db, err);
     if (rc == HF_OK)
         rc = db_script(db, "COMMIT", err);
-    if (!sqlite3_get_autocommit(db->handle))
-        db_script(db, "ROLLBACK", NULL);
+    db_end(db);
     return rc;
 }
 

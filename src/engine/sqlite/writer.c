@@ -65,8 +65,7 @@ static void roll_back(struct writer *writer)
 {
     writer->known = false;
     known_clear(&writer->known_objects); /* it may know what was added just now */
-    if (!sqlite3_get_autocommit(writer->db.handle))
-        db_run(&writer->db, QUERY_ROLLBACK, DB_NO_VALUES, NULL);
+    db_end(&writer->db);
 }
 
 /* Reads what is kept between transactions, when anybody else has written since. */
