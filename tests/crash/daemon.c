@@ -14,8 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine/open.h"
-
 /** How long a mount may take to come or to go. */
 #define PATIENCE_MS 30000
 
@@ -134,30 +132,17 @@ bool daemon_stop(struct daemon *daemon)
     return false;
 }
 
-static int print_finding(const struct check_finding *finding, void *arg)
-{
-    printf("finding: %s: %s\n", finding->what, finding->message);
-    *(bool *)arg = false;
-    return 0;
-}
-
 bool daemon_check_store(struct daemon *daemon)
 {
-    struct hf_error err = {0};
-    struct store *store;
-    bool sound = true;
     char url[300];
-    int rc;
+    const char *const argv[] = {"holdfast", "fsck", "--store", url, NULL};
+    int status = -1;
+    pid_t pid;
 
     snprintf(url, sizeof url, "sqlite:%s", daemon->store);
-    rc = store_open(url, 0, NULL, &clock_system, &store, &err);
-    if (rc == HF_OK) {
-        rc = store_check(store, print_finding, &sound, &err);
-        store_close(store);
-    }
-    if (rc != HF_OK)
-        printf("the check: %s\n", err.message);
-    return rc == HF_OK && sound;
+    pid = spawn(daemon, argv);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
 }
 
 void daemon_forget_store(struct daemon *daemon)

@@ -25,7 +25,7 @@ bool daemon_start(struct daemon *daemon);
 void daemon_kill(struct daemon *daemon);
 /** SIGTERM; whether it ended with exit code 0 and took its mount with it. */
 bool daemon_stop(struct daemon *daemon);
-/** Checks the store, which nobody has open. Whether it is sound. */
+/** Runs `holdfast fsck` on the store. Whether that finds it sound. */
 bool daemon_check_store(struct daemon *daemon);
 /** Begins with a new store. */
 void daemon_forget_store(struct daemon *daemon);
