@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "contract.h"
+#include "engine/options.h"
+#include "store/fsck.h"
 
 #define THREADS 8
 #define SESSIONS 4
@@ -269,10 +271,49 @@ static void two_hosts_pass_sessions_to_and_fro(void **state)
     contract_assert_sound(fixture->a.store);
 }
 
+/* --- fsck beside writers --------------------------------------------------------------------------------------------- */
+
+static int tell_finding(const struct check_finding *finding, void *arg)
+{
+    (void)arg;
+    print_message("%s: %s\n", finding->what, finding->message);
+    return 0;
+}
+
+static void fsck_beside_writers_finds_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fsck_options options = {.report = tell_finding};
+    struct fsck_totals totals = {0};
+    struct worker workers[2];
+    struct lease leases[2];
+    pthread_t threads[2];
+    atomic_uint failures = 0;
+    struct store *reader;
+
+    leases[0] = contract_session(fixture, &fixture->a, "s0", "start");
+    leases[1] = contract_session(fixture, &fixture->a, "s1", "start");
+    assert_int_equal(fixture->engine->open(fixture->url, STORE_READ_ONLY, &reader, &fixture->err),
+                     HF_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        workers[i] = (struct worker){fixture, &fixture->a, i, leases, &failures, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, commit_own, &workers[i]), 0);
+    }
+    do
+        assert_int_equal(fsck_run(reader, &options, &totals, &fixture->err), HF_OK);
+    while (totals.findings == 0 && totals.roots < (uint64_t)2 * COMMITS);
+    for (unsigned i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(totals.findings, 0);
+    assert_int_equal(failures, 0);
+    store_close(reader);
+}
+
 const struct CMUnitTest contract_thread_tests[] = {
     CONTRACT_TEST(commits_of_many_sessions_at_once_are_all_there),
     CONTRACT_TEST(of_commits_with_one_base_one_wins),
     CONTRACT_TEST(two_hosts_commit_to_the_shared_tree),
     CONTRACT_TEST(two_hosts_pass_sessions_to_and_fro),
+    CONTRACT_TEST(fsck_beside_writers_finds_nothing),
 };
 const size_t contract_thread_count = CONTRACT_COUNT(contract_thread_tests);
