@@ -341,6 +341,7 @@ static bool follow(struct session *session, uint64_t seq, int *ret_status)
 int session_commit(struct session *session, uint64_t seq, bool sync)
 {
     uint64_t epoch = session->epoch;
+    int64_t last = 0;
     int status, rc;
 
     for (;;) {
@@ -357,7 +358,7 @@ int session_commit(struct session *session, uint64_t seq, bool sync)
                 return status;
             continue;
         }
-        if (session->committed_seq < seq && split_wait(session))
+        if (session->committed_seq < seq && split_wait(session, &last))
             continue;
         rc = session->committed_seq >= seq ? lead_sync(session) : lead(session, sync);
         if (rc != HF_OK)

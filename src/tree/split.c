@@ -13,14 +13,11 @@
  * before the next thing is done to the file.
  */
 #define PATIENCE_NS 500000000
-/** A request of this length may have been cut off by its limit. */
-#define LONG_REQUEST (1U << 20)
-
 static bool may_go_on(uint64_t offset, size_t len)
 {
     uint64_t mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
 
-    return ((offset + len) & mask) == 0 && ((offset & mask) != 0 || len >= LONG_REQUEST);
+    return ((offset + len) & mask) == 0 && (offset & mask) != 0;
 }
 
 void split_note(struct tree_handle *handle, uint64_t offset, size_t len)
@@ -60,12 +57,14 @@ static int64_t deadline(struct session *session)
     return until;
 }
 
-bool split_wait(struct session *session)
+bool split_wait(struct session *session, int64_t *last)
 {
     bool waited = false;
     int64_t until;
 
-    while (session->splits > 0 && (until = deadline(session)) > 0) {
+    if (*last == 0)
+        *last = timer_now() + PATIENCE_NS;
+    while (session->splits > 0 && (until = deadline(session)) > 0 && timer_now() < *last) {
         const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
 
         pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);

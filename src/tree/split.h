@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * Writes that reach the tree in two requests. The kernel sends what a write(2) puts into a page that is
- * not in its cache by itself, and what is longer than a request in several. A commit between the two (for
- * another file's close, say) would hold a part of the write, and a crash right then would leave a torn one.
+ * not in its cache by itself. A commit between the two (for another file's close, say) would hold a part of
+ * the write, and a crash right then would leave a torn one.
  *
  *      write(2)      |--------------|        from within a page to beyond its end
  *      requests      |----|---------|        the first one ends where the page does
@@ -24,7 +24,10 @@ struct tree_handle;
 void split_note(struct tree_handle *handle, uint64_t offset, size_t len);
 /** No other part is to come. */
 void split_end(struct tree_handle *handle);
-/** Waits for the other parts. True: the lock was let go meanwhile. */
-bool split_wait(struct session *session);
+/**
+ * Waits for the other parts. True: the lock was let go meanwhile. Under an unbroken stream of writes there
+ * may be no moment without a part of one: `*last`, 0 at first, is when the caller has waited long enough.
+ */
+bool split_wait(struct session *session, int64_t *last);
 
 #endif

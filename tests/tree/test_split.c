@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -135,6 +136,35 @@ static void close_of_the_file_itself_waits_for_nothing(void **state)
     assert_int_equal(committed_size(world), world->page);
 }
 
+static atomic_bool stop;
+
+static void *write_without_end(void *arg)
+{
+    struct world *world = arg;
+
+    while (!atomic_load(&stop)) {
+        write_log(world, world->page - 100, 100);
+        write_log(world, 0, 100);
+        write_log(world, world->page - 100, 100);
+    }
+    return NULL;
+}
+
+static void unbroken_stream_of_writes_holds_no_commit_up_for_long(void **state)
+{
+    struct world *world = *state;
+    double start = now();
+    pthread_t thread;
+
+    atomic_store(&stop, false);
+    pthread_create(&thread, NULL, write_without_end, world);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(mount_write_text(&world->mount, "session/other", "text"), HF_OK);
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    assert_true(now() - start < 15);
+}
+
 static void closed_handle_is_not_waited_for(void **state)
 {
     struct world *world = *state;
@@ -161,6 +191,7 @@ int main(void)
         T(commit_waits_for_the_other_part_of_a_write),
         T(write_that_ends_with_its_page_is_committed_after_a_moment),
         T(close_of_the_file_itself_waits_for_nothing),
+        T(unbroken_stream_of_writes_holds_no_commit_up_for_long),
         T(closed_handle_is_not_waited_for),
 #undef T
     };
