@@ -4,7 +4,8 @@
  * opened, by fsck, or by a read) or change nothing that can be read: none may read back silently
  * different.
  *
- * HOLDFAST_FLIPS sets their number, HOLDFAST_SEED the seed.
+ * Half of them are anywhere, half in the pages with rows that no content hash covers. HOLDFAST_FLIPS sets
+ * their number, HOLDFAST_SEED the seed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,8 @@
 
 #define FLIPS 400
 #define OBJECTS_MAX 4000
+#define PAGES_MAX 1000
+#define PAGE 4096
 
 struct damage {
     char folder[64], path[128], copy[128];
@@ -29,6 +32,10 @@ struct damage {
     struct buf sound; /* its dump */
     struct object_id ids[OBJECTS_MAX];
     size_t nids;
+    struct object_id roots[OBJECTS_MAX];
+    size_t nroots;
+    size_t row_pages[PAGES_MAX]; /* offsets of pages with rows that no content hash covers */
+    size_t nrow_pages;
     uint64_t seed;
     unsigned opening, reading, checking, misread, harmless;
 };
@@ -37,8 +44,11 @@ struct damage {
 
 static void remember(struct damage *damage, const struct scene *scene)
 {
-    for (size_t i = 0; i < scene->n && damage->nids < OBJECTS_MAX; i++)
+    for (size_t i = 0; i < scene->n && damage->nids < OBJECTS_MAX; i++) {
         damage->ids[damage->nids++] = scene->objects[i].id;
+        if (scene->objects[i].kind == OBJECT_ROOT)
+            damage->roots[damage->nroots++] = scene->objects[i].id;
+    }
 }
 
 /* A log that grows, each version of its last chunk stored against the one before. */
@@ -145,6 +155,29 @@ static void read_file(const char *path, struct buf *ret_bytes)
     close(fd);
 }
 
+static bool has_rows(const struct damage *damage, const uint8_t *page)
+{
+    static const char *const texts[] = {"squadron-issue", "org/project", "host-", "monday",
+                                        "a test"};
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (memmem(page, PAGE, texts[i], strlen(texts[i])))
+            return true;
+    for (size_t i = 0; i < damage->nroots; i++)
+        if (memmem(page, PAGE, damage->roots[i].bytes, OBJECT_ID_SIZE))
+            return true;
+    return false;
+}
+
+/* Most of the file is objects. Rows of sessions, history, leases ... are told by what stands in them. */
+static void find_row_pages(struct damage *damage)
+{
+    for (size_t at = 0; at + PAGE <= damage->file.len && damage->nrow_pages < PAGES_MAX; at += PAGE)
+        if (has_rows(damage, damage->file.data + at))
+            damage->row_pages[damage->nrow_pages++] = at;
+    assert_true(damage->nrow_pages > 4);
+}
+
 /* A store as a host that was killed leaves it: with a lease and a lock held by the dead. */
 static void make_store(struct damage *damage)
 {
@@ -169,6 +202,7 @@ static void make_store(struct damage *damage)
     assert_int_equal(store_open(fixture.url, 0, NULL, NULL, &store, &fixture.err), HF_OK);
     store_close(store);
     read_file(damage->path, &damage->file);
+    find_row_pages(damage);
 }
 
 /* --- flips -------------------------------------------------------------------------------------------------------- */
@@ -251,7 +285,7 @@ static void explain_difference(const struct damage *damage, const struct buf *du
         i++;
     from = i > 150 ? i - 150 : 0;
     fail_msg("bit %d of byte %zu (page %zu) reads back silently different, near:\n%.*s\n---\n%.*s",
-             bit, at, at / 4096 + 1, 300, (const char *)damage->sound.data + from, 300,
+             bit, at, at / PAGE + 1, 300, (const char *)damage->sound.data + from, 300,
              (const char *)dump->data + from);
 }
 
@@ -273,7 +307,7 @@ static void flip_one(struct damage *damage, size_t at, int bit)
     case MISREAD:
         damage->misread++;
         if (getenv("HOLDFAST_FLIPS_TELL"))
-            print_message("page %zu byte %zu bit %d\n", at / 4096 + 1, at % 4096, bit);
+            print_message("page %zu byte %zu bit %d\n", at / PAGE + 1, at % PAGE, bit);
         break;
     case SAME:
         damage->harmless++;
@@ -306,9 +340,15 @@ static void no_flipped_bit_reads_back_silently_different(void **state)
     if (damage->seed == 0)
         assert_int_equal(getrandom(&damage->seed, 4, 0), 4);
     damage->opening = damage->reading = damage->checking = damage->misread = damage->harmless = 0;
-    print_message("seed %llu, %zu bytes\n", (unsigned long long)damage->seed, damage->file.len);
-    for (unsigned i = 0; i < flips; i++)
-        flip_one(damage, next_random(damage) % damage->file.len, (int)(next_random(damage) % 8));
+    print_message("seed %llu, %zu bytes, %zu pages of rows\n", (unsigned long long)damage->seed,
+                  damage->file.len, damage->nrow_pages);
+    for (unsigned i = 0; i < flips; i++) {
+        size_t at = next_random(damage) % damage->file.len;
+
+        if (i % 2 == 1)
+            at = damage->row_pages[at % damage->nrow_pages] + next_random(damage) % PAGE;
+        flip_one(damage, at, (int)(next_random(damage) % 8));
+    }
     print_message(
         "%u flips: %u refused when opened, %u told by reads, %u by fsck alone (of which %u "
         "read differently), %u harmless\n",
