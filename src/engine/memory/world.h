@@ -237,13 +237,15 @@ void memory_host_stop(struct memory_store *handle);
 void memory_tell(struct memory_world *world, uint64_t host, const struct store_event *event);
 void memory_tell_others(struct memory_world *world, uint64_t but, const struct store_event *event);
 
-/* --- pins.c: locks, snapshots, roots --- */
+/* --- locks.c --- */
 int memory_lock_set(struct store *store, uint64_t host, const struct store_lock *lock,
                     struct store_lock *ret_conflict, struct hf_error *err);
 int memory_lock_test(struct store *store, uint64_t host, const struct store_lock *lock,
                      struct store_lock *ret_conflict, struct hf_error *err);
 /** Drops the locks of hosts that are not alive. Returns how many. */
 size_t memory_locks_purge(struct memory_world *world);
+
+/* --- snapshots.c: and all roots --- */
 int memory_snapshot_create(struct store *store, const char *name, const char *const *globs,
                            size_t n, struct hf_error *err);
 int memory_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
