@@ -234,6 +234,7 @@ static int apply_write(struct session *session, void *arg)
     uint64_t old_size;
     int rc = check_handle(session, writing->handle);
 
+    atomic_store(&writing->handle->closing, false);
     if (rc == HF_OK)
         rc = inode_file(session, inode, &file);
     if (rc != HF_OK)
@@ -299,6 +300,7 @@ static int apply_fallocate(struct session *session, void *arg)
     struct filemap *file;
     int rc = check_handle(session, writing->handle);
 
+    atomic_store(&writing->handle->closing, false);
     if (rc == HF_OK)
         rc = inode_file(session, inode, &file);
     if (rc != HF_OK)
@@ -369,6 +371,7 @@ int tree_flush(struct tree_handle *handle, uint64_t lock_owner)
     int rc = HF_OK;
 
     filelock_close(handle, lock_owner);
+    atomic_store(&handle->closing, true);
     if (!handle->writes)
         return HF_OK;
     pthread_mutex_lock(&session->lock);

@@ -50,6 +50,7 @@ void handle_free(struct tree_handle *handle)
     handle->inode->handles--;
     inode_close(session, handle->inode);
     inode_unref(session, handle->inode);
+    pthread_cond_broadcast(&session->cond); /* it may have pinned the lease */
     pthread_mutex_unlock(&session->lock);
     listing_free(handle->listing);
     free(handle);

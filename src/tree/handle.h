@@ -14,6 +14,9 @@ struct tree_handle {
     bool writes; /* open for writing */
     pid_t pid;
 
+    atomic_bool
+        closing; /* nothing came through it since a close(2): its release may be on its way */
+
     uint64_t flock_owner, posix_owner; /* filelocks.lock: of the last locks in the shared tree */
 
     /* session.lock: */

@@ -9,6 +9,8 @@
 
 /** How often a recall starts again because changes came in between, before it is refused. */
 #define RECALL_TRIES 3
+/** For so long what a close(2) leaves behind is waited for. */
+#define CLOSING_NS 50000000
 
 int lease_acquire(struct session *session)
 {
@@ -60,21 +62,52 @@ static bool pinned_by(struct session *session, char *text, size_t size)
     return false;
 }
 
+/**
+ * Whether only files pin it that a program has closed. The kernel answers close(2) before it sends the release:
+ * who asks for the session right after another's close would find it in use.
+ */
+static bool only_closing(struct session *session)
+{
+    uint64_t first = session->sid << 40;
+    bool locked = lock_count(session->tree->locks, first, first | NODE_INO_MAX) > 0;
+
+    if (claims_holder(session->tree->claims, session->sid) != 0)
+        return false;
+    for (struct tree_handle *h = session->open_handles; h; h = h->next)
+        if ((h->writes || locked) && !atomic_load(&h->closing))
+            return false;
+    return true;
+}
+
+/** Waits until nothing pins the lease, or something does that will not pass. Locked. */
+static int wait_unpinned(struct session *session, uint64_t token, char *pin, size_t size)
+{
+    int64_t until = timer_now() + CLOSING_NS;
+    const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+
+    for (;;) {
+        while (session->acquiring)
+            pthread_cond_wait(&session->cond, &session->lock);
+        if (session->token != token)
+            return HF_STALE;
+        if (!pinned_by(session, pin, size))
+            return HF_OK;
+        if (!only_closing(session) || timer_now() >= until)
+            return HF_BUSY;
+        pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);
+    }
+}
+
 /** One try to be rid of the lease. 1: changes came in between. */
 static int step_back(struct session *session, uint64_t token, char *pin, size_t size)
 {
     int rc;
 
     pthread_mutex_lock(&session->lock);
-    while (session->acquiring)
-        pthread_cond_wait(&session->cond, &session->lock);
-    if (session->token != token) {
+    rc = wait_unpinned(session, token, pin, size);
+    if (rc != HF_OK) {
         pthread_mutex_unlock(&session->lock);
-        return HF_STALE;
-    }
-    if (pinned_by(session, pin, size)) {
-        pthread_mutex_unlock(&session->lock);
-        return HF_BUSY;
+        return rc;
     }
     session->releasing = true;
     rc = session_commit(session, session->change_seq, false);

@@ -116,6 +116,45 @@ static void open_file_pins_the_lease(void **state)
     assert_int_equal(mount_mkdir(&pair->b, "s/d", 0755), HF_OK);
 }
 
+static void *release_late(void *arg)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+
+    nanosleep(&pause, NULL);
+    tree_release(arg);
+    return NULL;
+}
+
+/* The kernel answers a close(2) when the file is flushed, and sends the release after that. */
+static void closed_file_pins_no_lease(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct tree_handle *handle;
+    pthread_t thread;
+
+    assert_int_equal(mount_openfile(&pair->a, "s/f", O_CREAT | O_WRONLY, 0644, &handle), HF_OK);
+    assert_int_equal(tree_write(handle, &pair->a.caller, 0, "x", 1), HF_OK);
+    assert_int_equal(tree_flush(handle, 1), HF_OK);
+    assert_int_equal(pthread_create(&thread, NULL, release_late, handle), 0);
+    assert_int_equal(mount_write_text(&pair->b, "s/g", "x"), HF_OK);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void file_that_is_closed_once_of_twice_pins_the_lease(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct tree_handle *handle;
+
+    assert_int_equal(mount_openfile(&pair->a, "s/f", O_CREAT | O_WRONLY, 0644, &handle), HF_OK);
+    assert_int_equal(tree_flush(handle, 1), HF_OK); /* of a descriptor made by dup(2) */
+    assert_int_equal(tree_write(handle, &pair->a.caller, 0, "x", 1), HF_OK);
+    assert_int_equal(mount_write_text(&pair->b, "s/g", "x"), HF_BUSY);
+    assert_int_equal(tree_flush(handle, 1), HF_OK);
+    assert_int_equal(mount_write_text(&pair->b, "s/g", "x"), HF_BUSY);
+    tree_release(handle);
+    assert_int_equal(mount_write_text(&pair->b, "s/g", "x"), HF_OK);
+}
+
 static void lock_pins_the_lease(void **state)
 {
     struct pair *pair = pair_of(state);
@@ -351,6 +390,8 @@ int main(void)
         TEST(close_is_seen_by_the_next_open),
         TEST(idle_lease_goes_to_who_asks),
         TEST(open_file_pins_the_lease),
+        TEST(closed_file_pins_no_lease),
+        TEST(file_that_is_closed_once_of_twice_pins_the_lease),
         TEST(lock_pins_the_lease),
         TEST(broken_lease_loses_no_work_silently),
         TEST(shared_tree_is_written_by_both),
