@@ -167,7 +167,9 @@ int append_load_step(struct append_load *load, enum durability durability)
     commit.root = load->last_root;
     commit.meta.bytes = load->size;
     commit.meta.files = 1;
+    load->commit_ns = -clock_boottime(&clock_system);
     rc = store_commit(load->store, load->host, &commit, &load->lease.head.version, &err);
+    load->commit_ns += clock_boottime(&clock_system);
     if (rc != HF_OK)
         print_message("append: %s\n", err.message);
     /* A leaf that is full is left alone from now on. */

@@ -27,6 +27,7 @@ struct append_load {
     struct object_id last_chunk, last_leaf, last_top, last_root;
     bool has_last;
     struct buf bytes[4]; /**< contents of the commit's objects */
+    int64_t commit_ns;   /**< that the last store_commit() took */
 };
 
 /** Makes the session `name`, with `chunks` chunks in its log already. */

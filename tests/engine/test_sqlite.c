@@ -551,6 +551,54 @@ static void broken_disk_is_told(void **state)
     append_load_end(&load);
 }
 
+/* --- deltas --------------------------------------------------------------------------------------------- */
+
+static int64_t number_of(const char *path, const char *sql)
+{
+    sqlite3_stmt *statement;
+    int64_t number;
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    number = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return number;
+}
+
+static void append_and_reopen(struct fixture *fixture, struct append_load *load)
+{
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(append_load_step(load, DURABILITY_RELAXED), HF_OK);
+    close_store(fixture);
+    open_store(fixture);
+    load->store = fixture->store;
+    load->host = fixture->host;
+    assert_int_equal(store_lease_acquire(fixture->store, fixture->host, load->lease.sid, 0,
+                                         &load->lease, &fixture->err),
+                     HF_OK);
+}
+
+/* With what is remembered of bases, and, after the store was opened anew, without. */
+static void growing_log_is_kept_as_deltas_one_step_deep(void **state)
+{
+    struct fixture *fixture = *state;
+    struct append_load load;
+
+    append_load_start(&load, fixture->store, fixture->host, "s", 2);
+    append_and_reopen(fixture, &load);
+    append_and_reopen(fixture, &load);
+    assert_true(number_of(fixture->path, "SELECT count(*) FROM object WHERE base IS NOT NULL") >
+                60);
+    assert_int_equal(number_of(fixture->path, "SELECT count(*) FROM object o JOIN object b "
+                                              "ON b.seq = o.base WHERE b.base IS NOT NULL"),
+                     0);
+    assert_sound(fixture);
+    append_load_end(&load);
+}
+
 /* --- events --------------------------------------------------------------------------------------------- */
 
 struct ear {
@@ -791,6 +839,7 @@ int main(int argc, char **argv)
         WITH_STORE(failed_sync_is_final_until_the_store_is_opened_anew),
         WITH_STORE(full_disk_is_told_and_passes),
         WITH_STORE(broken_disk_is_told),
+        WITH_STORE(growing_log_is_kept_as_deltas_one_step_deep),
         WITH_STORE(listener_that_missed_events_hears_of_every_head),
         PLAIN(no_column_can_change_unnoticed),
         PLAIN(no_row_can_vanish_unnoticed),

@@ -80,7 +80,7 @@ static int parse_option(const char *option, size_t len, struct location *locatio
     return HF_OK;
 }
 
-/* PATH[?OPTION[&OPTION]...]. A '?' that is not followed by an option of ours belongs to the path. */
+/* PATH[?OPTION[&OPTION]...] */
 static int parse_location(const char *text, struct location *ret_location, struct hf_error *err)
 {
     const char *question = strrchr(text, '?');
