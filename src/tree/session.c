@@ -265,7 +265,8 @@ int session_refresh(struct session *session)
     struct session_head head;
     int rc;
 
-    if (table_exclusive(session) || session->phase != PHASE_CLEAN || session->deleted)
+    if ((table_exclusive(session) && !session->unsure) || session->phase != PHASE_CLEAN ||
+        session->deleted)
         return HF_OK;
     rc = store_session_head(session->tree->store, session->sid, &head, NULL);
     if (rc == HF_NOENT) {
@@ -273,8 +274,11 @@ int session_refresh(struct session *session)
         worker_invalidate(session);
         return HF_STALE;
     }
-    if (rc != HF_OK || head.version == session->version)
+    if (rc != HF_OK)
         return rc;
+    session->unsure = false;
+    if (head.version == session->version)
+        return HF_OK;
     rc = session_load(session, &head, NULL);
     worker_invalidate(session);
     return rc;

@@ -166,6 +166,8 @@ static void head_moved(struct session *session, uint64_t version)
     bool moved = false;
 
     pthread_mutex_lock(&session->lock);
+    if (session->sid == SHARED_SID)
+        session->unsure = true;
     if (session->loaded && session->phase == PHASE_CLEAN && session->token == 0 &&
         !session->acquiring && version > session->version && session->sid != SHARED_SID)
         moved = session_reload(session, NULL) == HF_OK;
@@ -206,10 +208,22 @@ static int forget_unleased(struct session *session, void *arg)
     return HF_OK;
 }
 
+static int doubt_unleased(struct session *session, void *arg)
+{
+    (void)arg;
+    pthread_mutex_lock(&session->lock);
+    session->unsure = session->token == 0 && !session->view;
+    pthread_mutex_unlock(&session->lock);
+    return HF_OK;
+}
+
 static void hosts_changed(struct tree *tree, unsigned other_hosts)
 {
     unsigned before = tree->known_hosts;
 
+    /* Who has gone may have changed something just before, and now that nobody is about nobody asks. */
+    if (before > 0 && other_hosts == 0)
+        table_each(tree, doubt_unleased, NULL);
     tree->known_hosts = other_hosts;
     atomic_store(&tree->other_hosts, other_hosts);
     if (before > 0 || other_hosts == 0)

@@ -525,6 +525,35 @@ static void print_difference(const struct load *load, size_t acked, size_t begun
     fflush(stdout);
 }
 
+bool load_verify_part(const struct load *load, size_t begun, const struct buf *listing)
+{
+    const struct step *step = &load->steps[begun > 0 ? begun - 1 : 0];
+    struct model *model = need(calloc(1, sizeof *model));
+    BUF_AUTO want = {0};
+    uint8_t *data;
+    size_t part;
+    bool found = false;
+
+    for (size_t i = 0; i + 1 < begun; i++)
+        apply(model, &load->steps[i]);
+    if (begun > 0 && step->kind == STEP_WRITE) {
+        struct buf *content = &model->open[step->slot]->content;
+
+        data = need(malloc(step->len));
+        step_data(step, data);
+        part = 4096 - step->offset % 4096;
+        part = part < step->len ? part : step->len;
+        if (step->offset + part > content->len)
+            set_size(content, step->offset + part);
+        memcpy(content->data + step->offset, data, part);
+        free(data);
+        list_model(model, &want);
+        found = same(&want, listing);
+    }
+    model_free(model);
+    return found;
+}
+
 bool load_verify(const struct load *load, size_t acked, size_t begun, const struct buf *listing,
                  size_t *ret_prefix)
 {

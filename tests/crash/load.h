@@ -71,6 +71,9 @@ void picture_sort(struct buf *listing);
  */
 bool load_verify(const struct load *load, size_t acked, size_t begun, const struct buf *listing,
                  size_t *ret_prefix);
+/** Whether `listing` is the state in the middle of the last step begun: of a write that the kernel sent in
+ *  two parts, the first one. */
+bool load_verify_part(const struct load *load, size_t begun, const struct buf *listing);
 
 /** A stream of numbers. */
 uint64_t random_next(uint64_t *state);

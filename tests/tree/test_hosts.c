@@ -383,6 +383,33 @@ static void session_of_another_host_appears_and_goes(void **state)
     assert_int_equal(mount_lookup(&pair->a, "u", &entry), HF_NOENT);
 }
 
+/** Whether b takes itself to be alone; asks only about the session, which does not look at the shared tree. */
+static uint64_t session_inode;
+
+static bool b_is_alone(struct pair *pair)
+{
+    struct tree_entry entry;
+
+    return tree_getattr(pair->b.tree, session_inode, &entry) == HF_OK && entry.attr_timeout > 0;
+}
+
+static void last_change_of_a_host_that_has_gone_is_seen(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct tree_entry entry;
+    char text[64];
+
+    assert_int_equal(tree_lookup(pair->b.tree, TREE_ROOT, "s", &entry), HF_OK);
+    session_inode = entry.inode;
+    assert_int_equal(mount_write_text(&pair->a, ".new", "new"), HF_OK);
+    assert_int_equal(mount_close(&pair->a), HF_OK);
+    assert_true(eventually(b_is_alone, pair));
+    assert_int_equal(mount_read_text(&pair->b, ".new", text, sizeof text), HF_OK);
+    assert_string_equal(text, "new");
+    tree_forget(pair->b.tree, session_inode, 1);
+    mount_open(&pair->a, "memory:elsewhere");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -399,6 +426,7 @@ int main(void)
         TEST(shared_lock_is_seen_by_the_other_host),
         TEST(waiting_for_another_hosts_lock_ends_with_it),
         TEST(session_of_another_host_appears_and_goes),
+        TEST(last_change_of_a_host_that_has_gone_is_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
