@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -130,20 +131,29 @@ void mounted_stop(struct mounted *m)
     assert_int_equal(code, 0);
 }
 
-bool mounted_is_mounted(const char *point)
+/** The first mount point that begins with `prefix`; with `whole` it must be equal. */
+static bool find_mount(const char *prefix, bool whole, char *ret_point, size_t size)
 {
-    char *line = NULL, wanted[256];
+    char *line = NULL, point[PATH_MAX];
     size_t cap = 0;
     bool found = false;
     FILE *f = fopen("/proc/self/mountinfo", "re");
 
-    snprintf(wanted, sizeof wanted, " %s ", point);
     while (f && !found && getline(&line, &cap, f) > 0)
-        found = strstr(line, wanted) != NULL;
+        found = sscanf(line, "%*s %*s %*s %*s %4095s", point) == 1 &&
+                strncmp(point, prefix, strlen(prefix)) == 0 &&
+                (!whole || strlen(point) == strlen(prefix));
+    if (found && ret_point)
+        snprintf(ret_point, size, "%s", point);
     free(line);
     if (f)
         fclose(f);
     return found;
+}
+
+bool mounted_is_mounted(const char *point)
+{
+    return find_mount(point, true, NULL, 0);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -157,12 +167,17 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 void mounted_remove(struct mounted *m)
 {
-    pid_t daemon = mounted_daemon(m);
+    struct mounted left = *m;
 
-    while (mounted_is_mounted(m->point) && umount2(m->point, MNT_DETACH) == 0)
-        ;
-    if (daemon > 0)
-        mounted_await_end(daemon);
+    /* What a failed test left mounted goes too. */
+    while (find_mount(m->dir, false, left.point, sizeof left.point)) {
+        pid_t daemon = mounted_daemon(&left);
+
+        if (umount2(left.point, MNT_DETACH) != 0)
+            break;
+        if (daemon > 0)
+            mounted_await_end(daemon);
+    }
     nftw(m->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
@@ -178,9 +193,23 @@ int mounted_setup(void **state)
 
 int mounted_teardown(void **state)
 {
-    mounted_stop(*state);
-    mounted_remove(*state);
-    return 0;
+    struct mounted *m = *state;
+    int code = mounted_run(m, "umount", m->point, NULL);
+
+    if (code != 0)
+        print_error("umount said: %s\n", mounted_said(m));
+    mounted_remove(m);
+    return code;
+}
+
+pid_t mounted_fork(void)
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return pid;
 }
 
 pid_t mounted_daemon(const struct mounted *m)
@@ -217,7 +246,8 @@ void write_file(const char *path, const char *text)
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     size_t len = strlen(text);
 
-    assert_true(fd >= 0);
+    if (fd < 0)
+        fail_msg("cannot open %s for writing: %s", path, strerror(errno));
     assert_int_equal(write(fd, text, len), len);
     assert_int_equal(close(fd), 0);
 }
@@ -227,7 +257,8 @@ void read_file(const char *path, char *ret_text, size_t size)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t len;
 
-    assert_true(fd >= 0);
+    if (fd < 0)
+        fail_msg("cannot open %s: %s", path, strerror(errno));
     len = read(fd, ret_text, size - 1);
     assert_true(len >= 0);
     ret_text[len] = '\0';

@@ -47,6 +47,8 @@ pid_t mounted_daemon(const struct mounted *m);
 /** Waits until a process that is not ours has ended. Fails the test after 30 s. */
 void mounted_await_end(pid_t pid);
 bool mounted_is_mounted(const char *point);
+/** fork(2); the child ends with the test, however that ends. */
+pid_t mounted_fork(void);
 
 /** "dir/mnt/s/name", in one of a few static buffers. */
 const char *mounted_path(const struct mounted *m, const char *name);

@@ -96,7 +96,7 @@ static struct locker start_locker(void)
 
     assert_int_equal(pipe2(requests, O_CLOEXEC), 0);
     assert_int_equal(pipe2(replies, O_CLOEXEC), 0);
-    l.pid = fork();
+    l.pid = mounted_fork();
     assert_true(l.pid >= 0);
     if (l.pid == 0) {
         close(requests[1]);

@@ -263,7 +263,7 @@ static void the_service_manager_is_told(void **state)
     struct mounted *m = *state;
     struct sockaddr_un address;
     int fd = listen_for_notices(m, &address), wait_status;
-    pid_t pid = fork();
+    pid_t pid = mounted_fork();
 
     if (pid == 0) {
         setenv("NOTIFY_SOCKET", address.sun_path, 1);
