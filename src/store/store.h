@@ -162,6 +162,7 @@ int store_lease_refuse(struct store *store, uint64_t host, uint64_t sid, uint64_
 /** Takes the lease from its holder. `token` is the expected one (HF_CONFLICT), `reason` is recorded. */
 int store_lease_break(struct store *store, uint64_t sid, uint64_t token, const char *reason,
                       struct hf_error *err);
+/** Visits the leases that are held. */
 int store_lease_list(struct store *store, lease_visit_fn visit, void *arg, struct hf_error *err);
 /** The audit trail, oldest first, from row id `from`; of one session or (UINT64_MAX) of all. */
 int store_audit(struct store *store, uint64_t sid, uint64_t from, audit_visit_fn visit, void *arg,
@@ -179,7 +180,8 @@ int store_lock_test(struct store *store, uint64_t host, const struct store_lock 
 
 /* --- snapshots --------------------------------------------------------------------------------- */
 
-/** Pins the current heads of the sessions that match any glob (none: all), at one moment. */
+/** Pins the current heads of the live sessions that match any glob, at one moment; without globs those of
+ *  all, and of the shared tree. HF_EXIST; HF_NOENT when there are globs and none matches. */
 int store_snapshot_create(struct store *store, const char *name, const char *const *globs, size_t n,
                           struct hf_error *err);
 int store_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,

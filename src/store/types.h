@@ -231,7 +231,7 @@ struct store_stats {
     uint64_t sessions, trashed;
     uint64_t versions; /**< history rows */
     uint64_t objects;
-    uint64_t logical_bytes; /**< sum over the heads of the sizes of their files */
+    uint64_t logical_bytes; /**< of all files of the live sessions and of the shared tree */
     uint64_t unique_bytes;  /**< plain content of all objects, each once */
     uint64_t stored_bytes;  /**< the same as they are packed */
     uint64_t file_bytes;    /**< what the store takes on disk */

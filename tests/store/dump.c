@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct dump {
     struct buf *text;
@@ -116,6 +118,54 @@ static int add_root(const struct root_info *root, void *arg)
                ull(root->sid), text_of(root->session_name), root->trashed, ull(root->version),
                hex_of(&root->root, hex), (long long)root->time, ull(root->bytes), ull(root->files),
                text_of(root->label), ull(root->rescue));
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorts the lines of the text from `start` on. */
+static int sort_lines(struct buf *text, size_t start)
+{
+    struct buf sorted = {0};
+    size_t n = 0, count = 0;
+    char **lines;
+    int rc = buf_append(text, "", 1);
+
+    for (size_t i = start; rc == HF_OK && i < text->len; i++)
+        count += text->data[i] == '\n';
+    lines = calloc(count + 1, sizeof(*lines));
+    if (rc != HF_OK || !lines) {
+        free(lines);
+        return HF_NOMEM;
+    }
+    for (char *line = (char *)text->data + start; n < count; n++) {
+        lines[n] = line;
+        line = strchr(line, '\n');
+        *line++ = '\0';
+    }
+    qsort(lines, count, sizeof(*lines), compare_lines);
+    for (size_t i = 0; rc == HF_OK && i < count; i++) {
+        rc = buf_append(&sorted, lines[i], strlen(lines[i]));
+        if (rc == HF_OK)
+            rc = buf_append(&sorted, "\n", 1);
+    }
+    text->len--;
+    if (rc == HF_OK && sorted.len > 0)
+        memcpy(text->data + start, sorted.data, sorted.len);
+    buf_free(&sorted);
+    free(lines);
+    return rc;
+}
+
+/* Roots come in no particular order. */
+static int add_roots(struct dump *dump, struct store *store, struct hf_error *err)
+{
+    size_t start = dump->text->len;
+    int rc = store_roots(store, add_root, dump, err);
+
+    return rc == HF_OK ? sort_lines(dump->text, start) : rc;
 }
 
 static int add_info(struct dump *dump, const struct store_info *info)
@@ -249,7 +299,7 @@ int store_dump(struct store *store, const struct object_id *ids, size_t n, struc
     if (rc == HF_OK)
         rc = store_snapshot_list(store, add_snapshot, &dump, err);
     if (rc == HF_OK)
-        rc = store_roots(store, add_root, &dump, err);
+        rc = add_roots(&dump, store, err);
     if (rc == HF_OK)
         rc = add_locks(&dump, store, err);
     if (rc == HF_OK)

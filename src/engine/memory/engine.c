@@ -58,7 +58,7 @@ static int memory_stats(struct store *store, struct store_stats *ret_stats, stru
         const struct memory_session *session = world->sessions[sid];
 
         stats.versions += session->nversions;
-        stats.logical_bytes += session->head.bytes;
+        stats.logical_bytes += session->state == SESSION_LIVE ? session->head.bytes : 0;
         stats.trashed += session->state == SESSION_TRASHED;
         stats.sessions += sid != SHARED_SID && session->state == SESSION_LIVE;
     }
