@@ -22,6 +22,7 @@
 #define HANDOVERS 200
 #define WRITERS 3
 #define COMMITS 150
+#define MAKERS 6
 
 extern char **environ;
 
@@ -101,6 +102,20 @@ static int be_writer(const char *url, const char *name)
     if (read(STDIN_FILENO, &go, 1) == 1) /* to be killed */
         return 1;
     append_load_end(&load);
+    store_close(peer.store);
+    return 0;
+}
+
+/* Opens a store that is not there yet, together with others. */
+static int be_maker(const char *url)
+{
+    struct peer peer;
+    char go;
+
+    say("r");
+    if (read(STDIN_FILENO, &go, 1) != 1)
+        return 1;
+    open_peer(&peer, NULL, url, "maker");
     store_close(peer.store);
     return 0;
 }
@@ -328,6 +343,25 @@ static void waiter_hears_of_the_holders_death(void **state)
     close(writer.out);
 }
 
+static void processes_that_make_a_store_together_all_open_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct child makers[MAKERS];
+    char url[300];
+
+    for (int round = 0; round < 10; round++) {
+        snprintf(url, sizeof url, "%s-%d", fixture->url, round);
+        for (int i = 0; i < MAKERS; i++) {
+            makers[i] = start_child("maker", url, "");
+            expect(&makers[i], 'r');
+        }
+        for (int i = 0; i < MAKERS; i++)
+            tell(&makers[i]);
+        for (int i = 0; i < MAKERS; i++)
+            end_child(&makers[i]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -335,12 +369,16 @@ int main(int argc, char **argv)
                                         teardown),
         cmocka_unit_test_setup_teardown(writers_in_several_processes_do_not_meet_a_locked_database,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(processes_that_make_a_store_together_all_open_it, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(killed_process_is_taken_over_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(waiter_hears_of_the_holders_death, setup, teardown),
     };
 
     if (argc == 4 && strcmp(argv[1], "taker") == 0)
         return be_taker(argv[2], strtoull(argv[3], NULL, 10));
+    if (argc == 4 && strcmp(argv[1], "maker") == 0)
+        return be_maker(argv[2]);
     if (argc == 4 && strcmp(argv[1], "writer") == 0)
         return be_writer(argv[2], argv[3]);
     return cmocka_run_group_tests_name("processes", tests, NULL, NULL);

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uuid/uuid.h>
 
 #define HEADER_SIZE 100
 #define MAGIC "SQLite format 3"
 #define PAGE_SIZE 4096
+#define TRIES_MAX 5000
 
 /* --- whose file it is ------------------------------------------------------------------------------- */
 
@@ -178,8 +180,20 @@ static int set_wal(struct db *db, struct hf_error *err)
     return rc;
 }
 
-int schema_create(struct db *db, const struct store_create_options *create, int64_t now,
-                  struct hf_error *err)
+/* The change to WAL mode needs the file for itself, and SQLite does not wait for that where two processes
+ * wait for each other: true when it is worth another try. */
+static bool try_again(int rc, int *tries)
+{
+    const struct timespec pause = {.tv_nsec = 1000000 * (1 + *tries % 7)};
+
+    if (rc != HF_TIMEOUT || ++*tries > TRIES_MAX)
+        return false;
+    nanosleep(&pause, NULL);
+    return true;
+}
+
+static int create_once(struct db *db, const struct store_create_options *create, int64_t now,
+                       struct hf_error *err)
 {
     static const struct store_create_options defaults;
     int rc = set_number(db, "page_size", PAGE_SIZE, err);
@@ -194,6 +208,18 @@ int schema_create(struct db *db, const struct store_create_options *create, int6
         rc = db_script(db, "COMMIT", err);
     db_end(db);
     return rc == HF_OK ? set_wal(db, err) : rc;
+}
+
+int schema_create(struct db *db, const struct store_create_options *create, int64_t now,
+                  struct hf_error *err)
+{
+    int tries = 0;
+    int rc;
+
+    do
+        rc = create_once(db, create, now, err);
+    while (try_again(rc, &tries));
+    return rc;
 }
 
 static int check_version(struct db *db, int64_t *ret_version, struct hf_error *err)
@@ -235,6 +261,7 @@ static int upgrade(struct db *db, struct hf_error *err)
 int schema_upgrade(struct db *db, bool read_only, struct hf_error *err)
 {
     int64_t version;
+    int tries = 0;
     int rc = check_version(db, &version, err);
 
     if (rc != HF_OK)
@@ -245,7 +272,9 @@ int schema_upgrade(struct db *db, bool read_only, struct hf_error *err)
                        (long long)version);
     if (read_only)
         return HF_OK;
-    rc = set_wal(db, err);
+    do
+        rc = set_wal(db, err);
+    while (try_again(rc, &tries));
     if (rc != HF_OK || version == newest())
         return rc;
     rc = db_script(db, "BEGIN IMMEDIATE", err);
