@@ -15,11 +15,13 @@
 
 #include "command.h"
 #include "context.h"
+#include "file_limit.h"
 #include "identity.h"
 #include "text.h"
 
 #define CACHE_BYTES ((size_t)64 << 20)
-#define NEVER_MS 86400000 /* commits are asked for, not waited for */
+#define WANTED_FILES 20000 /* one for each level of the deepest path, and the store's */
+#define NEVER_MS 86400000  /* commits are asked for, not waited for */
 
 struct adopt_options {
     const char *store;
@@ -520,6 +522,7 @@ static int run(int argc, char **argv)
 
     if (!options_parse(&command_adopt, &argc, &argv, &options, &exit_code))
         return exit_code;
+    file_limit_raise(WANTED_FILES);
     status = open_directory(&adopt, argc > 0 ? argv[0] : NULL, &err);
     if (status == HF_NOENT && argc == 0) {
         printf("There is nothing to adopt: %s does not exist.\n", adopt.dir);

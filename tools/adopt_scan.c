@@ -149,7 +149,7 @@ static int scan_one(int dirfd, const char *name, struct adopt_entry *entry, stru
         return hf_fail(err, hf_status_from_errno(errno), "%s: %s", name, strerror(errno));
     status = scan_below(fd, entry, err);
     close(fd);
-    return status ? hf_fail_prefix(err, status, "%s", name) : 0;
+    return status;
 }
 
 static int scan_below(int dirfd, struct adopt_entry *entry, struct hf_error *err)
@@ -213,7 +213,7 @@ static int scan_entry(int dirfd, const char *name, struct adopt_scan *scan, stru
     scan->sessions += entry->is_session;
     scan->files += entry->files;
     scan->bytes += entry->bytes;
-    return status;
+    return status && status != HF_BUSY ? hf_fail_prefix(err, status, "in '%s'", name) : status;
 }
 
 int adopt_scan(int dirfd, struct adopt_scan *ret_scan, struct hf_error *err)

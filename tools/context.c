@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "context.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -145,18 +144,13 @@ int context_find_version(struct store *store, const struct context_session *sess
 
 /* --- operands --------------------------------------------------------------------------------- */
 
+/* Whether it is all digits; a number that is too large is a version that nobody has. */
 static bool parse_version(const char *text, uint64_t *ret_version)
 {
-    char *end;
-    unsigned long long version;
-
-    if (!isdigit((unsigned char)*text))
+    if (!*text || text[strspn(text, "0123456789")])
         return false;
     errno = 0;
-    version = strtoull(text, &end, 10);
-    if (errno || *end || version == 0)
-        return false;
-    *ret_version = version;
+    *ret_version = strtoull(text, NULL, 10);
     return true;
 }
 
@@ -171,10 +165,9 @@ int context_split_operand(char *operand, char **ret_session, uint64_t *ret_versi
     if (colon)
         *colon = '\0';
     at = strrchr(operand, '@');
-    if (at) {
-        if (!parse_version(at + 1, &version))
-            return hf_fail(err, HF_USAGE, "'%s' is no version: a number stands after the '@'",
-                           at + 1);
+    if (at && at > operand && parse_version(at + 1, &version)) {
+        if (version == 0)
+            return hf_fail(err, HF_USAGE, "there is no version 0: they count from 1");
         *at = '\0';
     }
     *ret_session = operand;

@@ -30,7 +30,8 @@ int context_find_session(struct store *store, const char *name, struct context_s
 int context_find_version(struct store *store, const struct context_session *session,
                          uint64_t version, struct object_id *ret_root, struct hf_error *err);
 
-/** Splits "SESSION[@VERSION][:PATH]" in place. No version: 0. No path: "". HF_INVAL. */
+/** Splits "SESSION[@VERSION][:PATH]" in place. No version: 0. No path: "". An '@' that no number follows is
+ *  a part of the name. HF_USAGE. */
 int context_split_operand(char *operand, char **ret_session, uint64_t *ret_version, char **ret_path,
                           struct hf_error *err);
 

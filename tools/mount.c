@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "command.h"
 #include "context.h"
 #include "daemon.h"
+#include "file_limit.h"
 #include "fuse/mount.h"
 #include "identity.h"
 #include "mount_options.h"
@@ -119,17 +119,6 @@ static int prepare_place(char place[PLACE_MAX], struct hf_error *err)
 
 /* --- opening -------------------------------------------------------------------------------------- */
 
-/** More files at the same time, as far as the limits let us; enough is enough. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= WANTED_FILES)
-        return;
-    limit.rlim_cur = limit.rlim_max < WANTED_FILES ? limit.rlim_max : WANTED_FILES;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /** Memory that one thread frees serves the others too: with an arena for each thread, the mount grows to
  *  several times what it uses. Freed memory at the end of the heap goes back to the system. */
 static void bound_heap(void)
@@ -219,7 +208,7 @@ static int serve(struct mounting *m)
     fuse_mount_signals(&signals);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     umask(0);
-    raise_file_limit();
+    file_limit_raise(WANTED_FILES);
     bound_heap();
     status = open_store(m, &err);
     if (status == HF_OK)

@@ -42,14 +42,15 @@ int names_read(int dirfd, struct names *ret_names, struct hf_error *err)
         status = hf_status_from_errno(errno);
         if (fd >= 0)
             close(fd);
-        return hf_fail(err, status, "cannot list: %s", strerror(errno));
+        return hf_fail(err, status, "cannot list a directory: %s", strerror(errno));
     }
     errno = 0;
     while (status == 0 && (entry = readdir(dir)) != NULL)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             status = add(&names, entry->d_name);
     if (status == 0 && errno != 0)
-        status = hf_fail(err, hf_status_from_errno(errno), "cannot list: %s", strerror(errno));
+        status = hf_fail(err, hf_status_from_errno(errno), "cannot list a directory: %s",
+                         strerror(errno));
     else if (status)
         hf_fail(err, status, "out of memory");
     closedir(dir);

@@ -15,7 +15,7 @@ daemon=
 clean_up() {
     [ -n "$daemon" ] && kill -KILL "$daemon" 2>/dev/null
     fusermount3 -uzq "$state" 2>/dev/null
-    fusermount3 -uzq "$scratch/read-only" 2>/dev/null
+    fusermount3 -uzq "$scratch/other" 2>/dev/null
     rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -103,17 +103,31 @@ run 0 session cat one:notes
 
 # Read-only: shows what is there and what others write, and changes nothing.
 mount_it
-"$holdfast" mount -o ro "$scratch/read-only" || fail 'a store cannot be mounted read-only'
-cmp "$state/one/notes" "$scratch/read-only/one/notes" || fail 'the read-only mount shows something else'
+"$holdfast" mount -o ro "$scratch/other" || fail 'a store cannot be mounted read-only'
+cmp "$state/one/notes" "$scratch/other/one/notes" || fail 'the read-only mount shows something else'
 echo 'line 4' >>"$state/one/notes"
-cmp "$state/one/notes" "$scratch/read-only/one/notes" || fail 'the read-only mount does not see a close'
+cmp "$state/one/notes" "$scratch/other/one/notes" || fail 'the read-only mount does not see a close'
 mkdir "$state/three"
-[ -d "$scratch/read-only/three" ] || fail 'the read-only mount does not see a new session'
-touch "$scratch/read-only/one/notes" 2>/dev/null && fail 'the read-only mount can be written'
-"$holdfast" umount "$scratch/read-only" || fail 'the read-only mount cannot be unmounted'
+[ -d "$scratch/other/three" ] || fail 'the read-only mount does not see a new session'
+touch "$scratch/other/one/notes" 2>/dev/null && fail 'the read-only mount can be written'
+"$holdfast" umount "$scratch/other" || fail 'the read-only mount cannot be unmounted'
 run 0 umount "$state"
 wait "$daemon" || fail 'the daemon did not end well'
 daemon=
+
+# Two mounts of one store append in turn: each close lets the other have the session.
+mount_it
+"$holdfast" mount "$scratch/other" || fail 'a store cannot be mounted twice'
+for n in $(seq 40); do
+    echo "one $n" >>"$state/one/turns" || fail "turn $n was refused"
+    echo "two $n" >>"$scratch/other/one/turns" || fail "the other's turn $n was refused"
+done
+[ "$(wc -l <"$state/one/turns")" -eq 80 ] || fail 'a turn was lost'
+"$holdfast" umount "$scratch/other"
+run 0 umount "$state"
+wait "$daemon"
+daemon=
+run 0 fsck
 
 # Sessions that a mount would hide.
 mkdir "$state/left-behind"

@@ -114,6 +114,31 @@ run 66 session cat bravo@999:events.jsonl
 err "session 'bravo' has no version 999"
 run 64 session cat bravo@0:events.jsonl
 
+# Names that mean something to a shell, to fnmatch(3), to a terminal, or to this program.
+odd=$scratch/odd
+mkdir "$odd"
+newline=$(printf 'two\nlines')
+bytes=$(printf 'bytes\377\376')
+for name in 'we*ird[name]' 'user@host' 'a name' '--help' "$newline" "$bytes" 'back\slash'; do
+    mkdir "$odd/$name"
+    echo "this is $name" >"$odd/$name/file"
+done
+run 0 adopt --store "sqlite:$scratch/odd.db" "$odd"
+for name in 'we*ird[name]' 'user@host' 'a name' '--help' "$newline" "$bytes" 'back\slash'; do
+    run 0 session show --store "sqlite:$scratch/odd.db" -- "$name"
+    run 0 session log --store "sqlite:$scratch/odd.db" -- "$name"
+    run 0 session cat --store "sqlite:$scratch/odd.db" -- "$name:file"
+    [ "$(cat "$scratch/out")" = "this is $name" ] || fail "cat of a file in '$name'"
+done
+run 0 session list --store "sqlite:$scratch/odd.db"
+[ "$(wc -l <"$scratch/out")" -eq 8 ] || fail 'a name breaks the table'
+out 'two\\012lines'
+out 'bytes\\377\\376'
+run 0 session list --json --store "sqlite:$scratch/odd.db"
+python3 -c 'import json,sys; rows = json.load(open(sys.argv[1]))
+assert len(rows) == 7 and [r["name_hex"] for r in rows if "name_hex" in r] == ["6279746573fffe"]' \
+    "$scratch/out" || fail 'a name breaks the JSON'
+
 # stats
 run 0 stats
 out '^Sessions  *3 '

@@ -48,8 +48,8 @@ run 64 session list a b
 err "unexpected operand 'b'"
 run 64 session show
 err 'an operand is missing: it takes SESSION'
-run 64 session log x@y
-err "'y' is no version"
+run 64 session log x@0
+err 'there is no version 0'
 
 # Every command has a help that begins with its summary.
 "$holdfast" completion commands | grep -v '	' >"$scratch/commands"
