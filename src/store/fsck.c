@@ -16,6 +16,7 @@ struct pin {
     char *name;  /* of the session */
     char *label; /* or NULL */
     bool trashed;
+    bool owns_name; /* else another pin does */
 };
 
 struct fsck {
@@ -65,15 +66,39 @@ static int check_engine(struct fsck *fsck)
 
 static void pin_clear(struct pin *pin)
 {
-    free(pin->name);
+    if (pin->owns_name)
+        free(pin->name);
     free(pin->label);
+}
+
+/* Versions of one session come one after another mostly, and share its name. */
+static int name_pin(const struct fsck *fsck, const struct root_info *root, struct pin *pin)
+{
+    const char *name = root->session_name ? root->session_name : "?";
+    const struct pin *last = fsck->npins > 0 ? &fsck->pins[fsck->npins - 1] : NULL;
+
+    if (last && strcmp(last->name, name) == 0) {
+        pin->name = last->name;
+    } else {
+        pin->name = strdup(name);
+        pin->owns_name = true;
+    }
+    pin->label = root->label ? strdup(root->label) : NULL;
+    return pin->name && (pin->label || !root->label) ? HF_OK : HF_NOMEM;
 }
 
 static int take_root(const struct root_info *root, void *arg)
 {
     struct fsck *fsck = arg;
-    struct pin pin = {root->kind, root->sid, root->version, root->bytes,  root->files,
-                      root->root, NULL,      NULL,          root->trashed};
+    struct pin pin = {
+        .kind = root->kind,
+        .sid = root->sid,
+        .version = root->version,
+        .bytes = root->bytes,
+        .files = root->files,
+        .root = root->root,
+        .trashed = root->trashed,
+    };
 
     if (fsck->npins == fsck->cap) {
         size_t cap = fsck->cap ? fsck->cap * 2 : 64;
@@ -84,9 +109,7 @@ static int take_root(const struct root_info *root, void *arg)
         fsck->pins = pins;
         fsck->cap = cap;
     }
-    pin.name = strdup(root->session_name ? root->session_name : "?");
-    pin.label = root->label ? strdup(root->label) : NULL;
-    if (!pin.name || (root->label && !pin.label)) {
+    if (name_pin(fsck, root, &pin) != HF_OK) {
         pin_clear(&pin);
         return hf_fail(fsck->err, HF_NOMEM, "out of memory");
     }
