@@ -27,13 +27,21 @@ bool rangelock_in_the_way(const struct store_lock *held, const struct store_lock
            (held->type == LOCK_WRITE || request->type == LOCK_WRITE);
 }
 
+/* The order in which conflicts are told: by place in the file, then by owner. */
+static bool before(const struct store_lock *a, const struct store_lock *b)
+{
+    if (a->start != b->start)
+        return a->start < b->start;
+    return a->host != b->host ? a->host < b->host : a->owner < b->owner;
+}
+
 const struct store_lock *rangelock_conflict(const struct store_lock *locks, size_t n,
                                             const struct store_lock *request)
 {
     const struct store_lock *first = NULL;
 
     for (size_t i = 0; i < n; i++)
-        if (rangelock_in_the_way(&locks[i], request) && (!first || locks[i].start < first->start))
+        if (rangelock_in_the_way(&locks[i], request) && (!first || before(&locks[i], first)))
             first = &locks[i];
     return first;
 }

@@ -23,7 +23,8 @@ bool rangelock_same_owner(const struct store_lock *a, const struct store_lock *b
 /** Whether `held` keeps `request` from being set. */
 bool rangelock_in_the_way(const struct store_lock *held, const struct store_lock *request);
 
-/** The one of locks[0..n) with the lowest start that is in the way of `request`, or NULL. */
+/** The one of locks[0..n) with the lowest start (then host, then owner) that is in the way of `request`, or
+ *  NULL. */
 const struct store_lock *rangelock_conflict(const struct store_lock *locks, size_t n,
                                             const struct store_lock *request);
 
