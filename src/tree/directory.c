@@ -2,6 +2,7 @@
 #include "tree/directory.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int directory_name_check(const char *name, struct slice *ret_name)
@@ -35,25 +36,33 @@ static int load_linked(struct session *session, uint64_t ino, struct inode **ret
     return HF_OK;
 }
 
+static char *name_copy(struct slice name)
+{
+    return strndup((const char *)name.data, name.len);
+}
+
 static int load_child(struct session *session, struct inode *dir, const struct dir_entry *entry,
                       struct slice name, struct inode **ret_inode)
 {
     struct inode_record record;
     struct inode *inode;
+    char *copy;
     int rc;
 
     if (entry->record.len == 0)
         return load_linked(session, entry->ino, ret_inode);
     rc = inode_record_decode(entry->record, &record);
-    if (rc == HF_OK)
-        rc = inode_load(session, &record, &inode);
     if (rc != HF_OK)
         return rc;
-    rc = inode_place(session, inode, dir, name);
+    copy = name_copy(name);
+    if (!copy)
+        return HF_NOMEM;
+    rc = inode_load(session, &record, &inode);
     if (rc != HF_OK) {
-        inode_unref(session, inode);
+        free(copy);
         return rc;
     }
+    inode_place(session, inode, dir, copy);
     *ret_inode = inode;
     return HF_OK;
 }
@@ -92,8 +101,8 @@ int directory_check_empty(struct session *session, struct inode *dir)
     return dirmap_count(map) > 0 ? HF_NOTEMPTY : HF_OK;
 }
 
-int directory_put(struct session *session, struct inode *dir, struct slice name,
-                  struct inode *inode)
+int directory_enter(struct session *session, struct inode *dir, struct slice name,
+                    const struct inode *inode)
 {
     struct dir_entry entry = {.name = name, .ino = inode->ino, .mode = inode->mode};
     struct inode_record record;
@@ -112,10 +121,24 @@ int directory_put(struct session *session, struct inode *dir, struct slice name,
             return rc;
         entry.record = buf_slice(&bytes);
     }
-    rc = dirmap_put(map, &entry, NULL);
-    if (rc == HF_OK && !inode->linked)
-        rc = inode_place(session, inode, dir, name);
-    return rc;
+    return dirmap_put(map, &entry, NULL);
+}
+
+int directory_put(struct session *session, struct inode *dir, struct slice name,
+                  struct inode *inode)
+{
+    char *copy = name_copy(name);
+    int rc;
+
+    if (!copy)
+        return HF_NOMEM;
+    rc = directory_enter(session, dir, name, inode);
+    if (rc != HF_OK) {
+        free(copy);
+        return rc;
+    }
+    inode_place(session, inode, dir, copy);
+    return HF_OK;
 }
 
 int directory_remove(struct session *session, struct inode *dir, struct slice name)

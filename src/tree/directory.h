@@ -15,7 +15,11 @@ int directory_child(struct session *session, struct inode *dir, struct slice nam
 int directory_probe(struct session *session, struct inode *dir, struct slice name);
 /** HF_NOTEMPTY, or an error. */
 int directory_check_empty(struct session *session, struct inode *dir);
-/** Adds an entry (or replaces what has the name) and gives a not linked inode its place there. */
+/** Adds an entry, or replaces what has the name. It holds a placeholder: the inode, and the directory,
+ *  must be marked before the next commit. */
+int directory_enter(struct session *session, struct inode *dir, struct slice name,
+                    const struct inode *inode);
+/** The same, and gives the inode (which is not linked) its place there. */
 int directory_put(struct session *session, struct inode *dir, struct slice name,
                   struct inode *inode);
 int directory_remove(struct session *session, struct inode *dir, struct slice name);

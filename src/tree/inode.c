@@ -162,18 +162,12 @@ void inode_unmark(struct session *session, struct inode *inode)
     inode->dirty_next = inode->dirty_prev = NULL;
 }
 
-int inode_place(struct session *session, struct inode *inode, struct inode *parent,
-                struct slice name)
+void inode_place(struct session *session, struct inode *inode, struct inode *parent, char *name)
 {
-    char *copy = strndup((const char *)name.data, name.len);
-
-    if (!copy)
-        return HF_NOMEM;
     inode_ref(parent);
     inode_unplace(session, inode);
     inode->parent = parent;
-    inode->name = copy;
-    return HF_OK;
+    inode->name = name;
 }
 
 void inode_unplace(struct session *session, struct inode *inode)

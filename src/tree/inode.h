@@ -88,9 +88,8 @@ void inode_free(struct session *session, struct inode *inode);
 /** Marks it, and all above it, as changed since the last commit. */
 void inode_mark(struct session *session, struct inode *inode);
 void inode_unmark(struct session *session, struct inode *inode);
-/** Gives it a place in the tree. Takes a reference to the parent. HF_NOMEM: nothing changed. */
-int inode_place(struct session *session, struct inode *inode, struct inode *parent,
-                struct slice name);
+/** Gives it a place in the tree: takes a reference to the parent, and owns `name` from now on. */
+void inode_place(struct session *session, struct inode *inode, struct inode *parent, char *name);
 void inode_unplace(struct session *session, struct inode *inode);
 
 /** The opened content. HF_STALE, HF_CORRUPT, HF_IO … */

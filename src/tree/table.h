@@ -6,8 +6,8 @@
  *      ticker thread: commits sessions whose changes no close followed (timer.c)
  *      worker thread: events of the store, the kernel's invalidation, eviction (worker.c)
  *
- * Lock order: top_lock, session.change_lock, session.lock (of a session, then of a view of it), tree.lock,
- * then timer.lock or worker.lock.
+ * Lock order: top_lock, session.change_lock, session.lock (of a session, then of a view of it),
+ * filelocks.lock, tree.lock, then timer.lock or worker.lock.
  * No lock is held while the kernel is told to forget something.
  */
 #ifndef TREE_TABLE_H

@@ -216,10 +216,30 @@ static int create_in_store(struct tree *tree, const char *name, const struct roo
     return store_session_create(tree->store, tree->host, name, &commit, ret_lease, NULL);
 }
 
+/** Loads the session that was just made, under its lease. */
+static int adopt_session(struct tree *tree, const struct lease *lease, const char *name,
+                         struct tree_entry *ret_entry)
+{
+    struct session *session;
+    int rc = table_get(tree, lease->sid, &session);
+
+    if (rc != HF_OK)
+        return rc;
+    pthread_mutex_lock(&session->lock);
+    rc = session_load(session, &lease->head, NULL);
+    if (rc == HF_OK) {
+        session->token = lease->token;
+        set_name(session, name);
+        entry_grant(session, session->top, ret_entry);
+    }
+    pthread_mutex_unlock(&session->lock);
+    table_put(session);
+    return rc;
+}
+
 static int make_session(struct tree *tree, const struct tree_caller *caller, const char *name,
                         mode_t mode, struct tree_entry *ret_entry)
 {
-    struct session *session;
     struct root_node root;
     struct lease lease;
     int rc;
@@ -228,19 +248,13 @@ static int make_session(struct tree *tree, const struct tree_caller *caller, con
     first_root(tree, caller, mode, &root);
     pthread_mutex_unlock(&tree->shared->lock);
     rc = create_in_store(tree, name, &root, &lease);
-    if (rc == HF_OK)
-        rc = table_get(tree, lease.sid, &session);
     if (rc != HF_OK)
         return rc;
-    pthread_mutex_lock(&session->lock);
-    rc = session_load(session, &lease.head, NULL);
-    session->token = lease.token;
-    set_name(session, name);
-    if (rc == HF_OK)
-        entry_grant(session, session->top, ret_entry);
-    pthread_mutex_unlock(&session->lock);
-    table_put(session);
-    touch_top(tree);
+    rc = adopt_session(tree, &lease, name, ret_entry);
+    if (rc != HF_OK)
+        store_session_delete(tree->store, tree->host, lease.sid, lease.token, NULL);
+    else
+        touch_top(tree);
     return rc;
 }
 

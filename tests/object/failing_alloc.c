@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "failing_alloc.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 void *__real_malloc(size_t size);
@@ -12,24 +13,26 @@ void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *block, size_t size);
 void *__wrap_reallocarray(void *block, size_t n, size_t size);
 
-static size_t countdown; /* the allocation that fails, counted from now; 0: none */
+static atomic_size_t countdown; /* the allocation that fails, counted from now; 0: none */
 
 void failing_alloc_after(size_t n)
 {
-    countdown = n;
+    atomic_store(&countdown, n);
 }
 
 bool failing_alloc_stop(void)
 {
-    const bool failed = countdown == 0;
-
-    countdown = 0;
-    return failed;
+    return atomic_exchange(&countdown, 0) == 0;
 }
 
 static bool fails(void)
 {
-    return countdown > 0 && --countdown == 0;
+    size_t left = atomic_load(&countdown);
+
+    while (left > 0)
+        if (atomic_compare_exchange_weak(&countdown, &left, left - 1))
+            return left == 1;
+    return false;
 }
 
 void *__wrap_malloc(size_t size)

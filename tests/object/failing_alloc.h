@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Makes one allocation of the project's own code fail. The program is linked with FAILING_ALLOC_OPTIONS
- *  (tests/CMakeLists.txt). Not thread safe. */
+ *  (tests/CMakeLists.txt). Thread safe. */
 #ifndef TESTS_OBJECT_FAILING_ALLOC_H
 #define TESTS_OBJECT_FAILING_ALLOC_H
 
