@@ -149,11 +149,22 @@ static int open_store(struct mounting *m, struct hf_error *err)
     return status;
 }
 
+/** Each request at work holds a buffer of a MiB: all of them together take an eighth of the memory. */
+static unsigned threads_for(size_t memory)
+{
+    size_t threads = memory / (8U << 20);
+
+    if (memory == 0 || threads > 32)
+        return 32;
+    return threads < 4 ? 4 : (unsigned)threads;
+}
+
 static int open_mount(struct mounting *m, struct hf_error *err)
 {
     struct fuse_mount_options options = {.source = m->source ? m->source
                                                              : (const char *)m->store_url.data,
-                                         .extra = (const char *)m->options.kernel.data};
+                                         .extra = (const char *)m->options.kernel.data,
+                                         .threads = threads_for(m->options.memory)};
 
     return fuse_mount_new(&options, &m->mount, err);
 }

@@ -10,8 +10,10 @@
 #include "tree/split.h"
 #include "tree/table.h"
 
-/** A file is spilled when it holds this much that is not cut into chunks yet. */
-#define SPILL_FILE_BYTES (8U << 20)
+/** A file is spilled when it holds this much that is not cut into chunks yet, or a smaller part of a small
+ *  memory. On its way to the store it is there several times: plain, cut, and packed. */
+#define SPILL_BYTES_MAX (8U << 20)
+#define SPILL_MEMORY_PART 32
 
 /* --- building --------------------------------------------------------------------------------- */
 
@@ -414,17 +416,19 @@ static int flush_sink(struct session *session)
 int session_spill(struct session *session, struct inode *inode)
 {
     size_t limit = session->tree->options.memory_limit;
+    size_t spill = limit / SPILL_MEMORY_PART;
     size_t dirty = filemap_dirty_bytes(inode->file);
     int rc;
 
-    if (dirty >= SPILL_FILE_BYTES ||
-        (dirty > 0 && atomic_load(&session->tree->dirty_bytes) > limit / 4)) {
+    if (spill > SPILL_BYTES_MAX)
+        spill = SPILL_BYTES_MAX;
+    if (dirty >= spill || (dirty > 0 && atomic_load(&session->tree->dirty_bytes) > limit / 4)) {
         rc = filemap_fold(inode->file, &session->sink, NULL);
         if (rc != HF_OK)
             return rc;
         inode_count(session, inode);
     }
-    if (session->sink.bytes > SPILL_FILE_BYTES)
+    if (session->sink.bytes > spill)
         return flush_sink(session);
     return HF_OK;
 }

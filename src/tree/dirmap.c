@@ -10,6 +10,8 @@
 #define LEAF_SPLIT 256
 /** Leaves read ahead in one call of the store when entries are listed in order. */
 #define READ_AHEAD 8
+/** What an entry's name and record are taken to weigh. */
+#define ENTRY_BYTES 128
 
 int dirmap_no_memory(struct hf_error *err)
 {
@@ -280,4 +282,19 @@ void dirmap_trim(struct dirmap *map)
         if (!leaf->dirty)
             dirnode_unload(map->cache, leaf);
     }
+}
+
+size_t dirmap_memory(const struct dirmap *map)
+{
+    size_t sum = sizeof *map + map->leaf.cap;
+
+    for (size_t h = 0; h <= map->height; h++)
+        sum += map->levels[h].cap * sizeof(struct dirnode);
+    for (size_t i = 0; i < map->levels[0].n; i++) {
+        const struct dirnode *leaf = &map->levels[0].nodes[i];
+
+        if (leaf->loaded)
+            sum += leaf->cap * sizeof *leaf->items + leaf->count * ENTRY_BYTES;
+    }
+    return sum;
 }

@@ -9,15 +9,19 @@
 
 /** A session that nothing holds is kept for this long, unless there are too many. */
 #define KEEP_NS 60000000000LL
-/** What a loaded session is taken to weigh. */
-#define SESSION_BYTES 32768
-/** What a live inode is taken to weigh, with its share of its directory. */
+/** What a loaded session is taken to weigh, while the kernel knows a few of its files; all of them may take
+ *  half of the memory. */
+#define SESSION_BYTES 24576
+/** What a live inode is taken to weigh. */
 #define INODE_BYTES 1024
+/** The part of the memory that opened directories may take before they are closed. */
+#define DIRECTORIES_PART 8
 
 struct candidate {
     struct session *session;
     int64_t used;
     size_t inodes;
+    size_t directories; /* bytes */
 };
 
 struct candidates {
@@ -33,7 +37,7 @@ static void gather(struct hnode *node, void *arg)
     if (session->sid == SHARED_SID)
         return;
     table_pin(session);
-    all->list[all->n++] = (struct candidate){session, session->used, 0};
+    all->list[all->n++] = (struct candidate){.session = session, .used = session->used};
 }
 
 static int older_first(const void *a, const void *b)
@@ -41,6 +45,15 @@ static int older_first(const void *a, const void *b)
     const struct candidate *x = a, *y = b;
 
     return x->used < y->used ? -1 : x->used > y->used;
+}
+
+static void add_directory(struct hnode *node, void *arg)
+{
+    const struct inode *inode = HTABLE_ENTRY(node, struct inode, node);
+    size_t *sum = arg;
+
+    if (inode->dir)
+        *sum += dirmap_memory(inode->dir);
 }
 
 /** Whether nothing but the caller holds it, and (*ret_known) the kernel's memory. */
@@ -51,6 +64,8 @@ static bool is_unused(struct candidate *candidate, bool *ret_known)
 
     pthread_mutex_lock(&session->lock);
     candidate->inodes = session->inodes.count;
+    candidate->directories = 0;
+    htable_each(&session->inodes, add_directory, &candidate->directories);
     *ret_known = session->lookups > 0;
     unused = session->handles == 0 && session->phase == PHASE_CLEAN && !session->acquiring &&
              claims_holder(session->tree->claims, session->sid) == 0;
@@ -108,10 +123,42 @@ static void shrink_largest(struct tree *tree, const struct candidates *all)
         ask_kernel(largest->session);
 }
 
+static void close_directory(struct hnode *node, void *arg)
+{
+    (void)arg;
+    inode_close_dir(HTABLE_ENTRY(node, struct inode, node));
+}
+
+/** Closes directories, those of the sessions that were used last at the end, until half of what they may
+ *  take is free. Whoever looks again has them read again. */
+static void close_directories(struct tree *tree, const struct candidates *all)
+{
+    size_t limit = tree->options.memory_limit / DIRECTORIES_PART;
+    size_t total = 0;
+
+    for (size_t i = 0; i < all->n; i++)
+        if (all->list[i].session)
+            total += all->list[i].directories;
+    if (total <= limit)
+        return;
+    for (size_t i = 0; i < all->n && total > limit / 2; i++) {
+        struct session *session = all->list[i].session;
+
+        if (!session)
+            continue;
+        pthread_mutex_lock(&session->lock);
+        htable_each(&session->inodes, close_directory, NULL);
+        if (session->links)
+            dirmap_trim(session->links);
+        pthread_mutex_unlock(&session->lock);
+        total -= all->list[i].directories;
+    }
+}
+
 /** Drops what is unused: for long, or because there are too many. */
 static void drop_unused(struct tree *tree, struct candidates *all)
 {
-    size_t limit = tree->options.memory_limit / SESSION_BYTES;
+    size_t limit = tree->options.memory_limit / 2 / SESSION_BYTES;
     size_t excess = all->n > limit ? all->n - limit : 0;
     int64_t now = timer_now();
 
@@ -143,6 +190,7 @@ void evict_idle(struct tree *tree)
         return;
     qsort(all.list, all.n, sizeof(struct candidate), older_first);
     drop_unused(tree, &all);
+    close_directories(tree, &all);
     shrink_largest(tree, &all);
     for (size_t i = 0; i < all.n; i++)
         table_put(all.list[i].session);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Keeps the number of loaded sessions in bounds. */
+/** Keeps loaded sessions, their live inodes and their opened directories in bounds. */
 #ifndef TREE_EVICT_H
 #define TREE_EVICT_H
 

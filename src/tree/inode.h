@@ -97,6 +97,8 @@ int inode_file(struct session *session, struct inode *inode, struct filemap **re
 int inode_dir(struct session *session, struct inode *inode, struct dirmap **ret_dir);
 /** The last handle went: drops opened content that can be read again. */
 void inode_close(struct session *session, struct inode *inode);
+/** Memory is short: drops a directory's content that can be read again. */
+void inode_close_dir(struct inode *inode);
 /** Loads the xattr block into inode->xattrs. */
 int inode_xattrs(struct session *session, struct inode *inode);
 

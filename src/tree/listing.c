@@ -41,6 +41,9 @@ static int add_dots(struct listing *listing, struct session *session, const stru
     return rc == HF_OK ? listing_add(listing, slice_of("..", 2), up, S_IFDIR) : rc;
 }
 
+/** A large directory is not kept in memory for having been listed: its leaves go after so many entries. */
+#define TRIM_EVERY 4096
+
 static int add_entries(struct listing *listing, struct session *session, struct inode *dir)
 {
     struct dir_entry entry = {0};
@@ -56,6 +59,8 @@ static int add_entries(struct listing *listing, struct session *session, struct 
         memcpy(last, entry.name.data, entry.name.len);
         name.len = entry.name.len;
         rc = listing_add(listing, name, session_number(session, entry.ino), entry.mode);
+        if (listing->count % TRIM_EVERY == 0)
+            dirmap_trim(map);
     }
     return rc == HF_NOENT ? HF_OK : rc;
 }

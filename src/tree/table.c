@@ -6,7 +6,7 @@
 /** What the kernel may believe until it is told otherwise: a day. */
 #define FOREVER_S 86400.0
 /** Whenever the number of loaded sessions passes a multiple of this, evict.c has a look. */
-#define EVICT_EVERY 1024
+#define EVICT_EVERY 256
 
 static struct session *find(struct tree *tree, uint64_t sid)
 {

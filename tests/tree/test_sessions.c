@@ -306,7 +306,7 @@ static void ignore_inode(void *arg, uint64_t inode, bool data)
 static void many_sessions_do_not_stay_loaded(void **state)
 {
     static struct forgetful forgetful;
-    struct tree_options options = {.memory_limit = 4U << 20, /* 128 sessions */
+    struct tree_options options = {.memory_limit = 4U << 20, /* 85 sessions */
                                    .kernel = {count_entry, count_entry, ignore_inode, &forgetful}};
     struct timespec pause = {.tv_nsec = 10000000};
     struct tree_stats stats;
