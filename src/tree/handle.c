@@ -56,3 +56,15 @@ void handle_free(struct tree_handle *handle)
     free(handle);
     table_put(session);
 }
+
+void handle_free_all(struct session *session)
+{
+    struct tree_handle *next;
+
+    for (struct tree_handle *h = session->open_handles; h; h = next) {
+        next = h->next;
+        listing_free(h->listing);
+        free(h);
+    }
+    session->open_handles = NULL;
+}

@@ -32,5 +32,7 @@ int handle_new(struct session *session, struct inode *inode, int flags, pid_t pi
                struct tree_handle **ret_handle);
 /** Closes it. The session is not locked. */
 void handle_free(struct tree_handle *handle);
+/** Frees those that a session still has at its end: a mount that is told to end does not see all releases. */
+void handle_free_all(struct session *session);
 
 #endif

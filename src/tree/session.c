@@ -6,6 +6,7 @@
 
 #include "tree/commit.h"
 #include "tree/directory.h"
+#include "tree/handle.h"
 #include "tree/lease.h"
 #include "tree/table.h"
 
@@ -49,6 +50,7 @@ void session_free(struct session *session)
 {
     if (!session)
         return;
+    handle_free_all(session);
     free_inodes(session);
     htable_free(&session->inodes);
     dirmap_free(session->links);

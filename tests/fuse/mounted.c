@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mounted.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -26,6 +27,7 @@
 #include <cmocka.h>
 
 #define MAX_ARGUMENTS 16
+#define SANITIZER_LOG "sanitizer"
 #define PATIENCE_MS 30000
 
 extern char **environ;
@@ -50,6 +52,7 @@ void mounted_require(void)
 void mounted_prepare(struct mounted *m)
 {
     const char *tmp = getenv("TMPDIR");
+    char options[128];
 
     if (!tmp || strlen(tmp) > 32)
         tmp = "/tmp";
@@ -66,6 +69,11 @@ void mounted_prepare(struct mounted *m)
     unsetenv("HOLDFAST_STORE");
     unsetenv("COPILOT_HOME");
     unsetenv("NOTIFY_SOCKET");
+    /* The daemon's findings, in a build with a sanitizer. */
+    snprintf(options, sizeof options, "log_path=%s/" SANITIZER_LOG, m->dir);
+    setenv("ASAN_OPTIONS", options, 1);
+    setenv("TSAN_OPTIONS", options, 1);
+    setenv("UBSAN_OPTIONS", options, 1);
 }
 
 static pid_t spawn_program(const struct mounted *m, char *const argv[])
@@ -165,9 +173,31 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return 0;
 }
 
+/** Prints what sanitizers found in the daemons. Returns the number of their reports. */
+static int tell_findings(const struct mounted *m)
+{
+    char path[PATH_MAX], text[4096];
+    struct dirent *entry;
+    DIR *dir = opendir(m->dir);
+    int findings = 0;
+
+    while (dir && (entry = readdir(dir))) {
+        if (strncmp(entry->d_name, SANITIZER_LOG, strlen(SANITIZER_LOG)) != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", m->dir, entry->d_name);
+        read_file(path, text, sizeof text);
+        print_error("%s\n", text);
+        findings++;
+    }
+    if (dir)
+        closedir(dir);
+    return findings;
+}
+
 void mounted_remove(struct mounted *m)
 {
     struct mounted left = *m;
+    int findings;
 
     /* What a failed test left mounted goes too. */
     while (find_mount(m->dir, false, left.point, sizeof left.point)) {
@@ -178,7 +208,9 @@ void mounted_remove(struct mounted *m)
         if (daemon > 0)
             mounted_await_end(daemon);
     }
+    findings = tell_findings(m);
     nftw(m->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    assert_int_equal(findings, 0);
 }
 
 int mounted_setup(void **state)

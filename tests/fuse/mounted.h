@@ -31,7 +31,8 @@ void mounted_prepare(struct mounted *m);
 void mounted_start(struct mounted *m, const char *options);
 /** Unmounts by `holdfast umount`, which must succeed. */
 void mounted_stop(struct mounted *m);
-/** Unmounts whatever is mounted, and removes the directory. */
+/** Unmounts whatever is mounted, and removes the directory. Fails when a sanitizer found something in a
+ *  daemon. */
 void mounted_remove(struct mounted *m);
 
 /** For cmocka's group set-up and teardown: *state is a struct mounted, prepared and started. */
