@@ -3,6 +3,7 @@
 # What the doctor finds. (What it says of this machine's FUSE depends on the machine.)
 # shellcheck source=tests/tools/lib.sh
 . "$(dirname "$0")/lib.sh"
+need_jq
 
 # doctor EXPECTATION ARGUMENT...: runs it; EXPECTATION is a level, a check and a pattern.
 doctor() {
@@ -36,14 +37,9 @@ doctor '^FAILED  *store' --store "sqlite:$scratch/bad.db"
 doctor '^FAILED  *store' --store gopher://nowhere
 
 # JSON says the same.
-"$holdfast" doctor --json --store gopher://nowhere "$scratch/sessions" >"$scratch/json"
-python3 - "$scratch/json" <<'EOF' || fail 'the JSON is not what it should be'
-import json, sys
-report = json.load(open(sys.argv[1]))
-assert report["healthy"] is False and report["failures"] >= 1
-assert len(report["findings"]) >= 6
-store = [f for f in report["findings"] if f["check"] == "store"]
-assert store and store[0]["level"] == "failure" and store[0]["advice"]
-assert report["warnings"] == sum(f["level"] == "warning" for f in report["findings"])
-EOF
+run 69 doctor --json --store gopher://nowhere "$scratch/sessions"
+json '.healthy == false and .failures >= 1 and (.findings | length) >= 6'
+json '[.findings[] | select(.check == "store")][0] | .level == "failure" and .advice != null'
+json '.warnings == ([.findings[] | select(.level == "warning")] | length)'
+json '.failures == ([.findings[] | select(.level == "failure")] | length)'
 finish

@@ -46,6 +46,20 @@ err() {
     sed 's/^/    /' "$scratch/err" >&2
 }
 
+# json EXPRESSION: what jq makes of the last run's output is true.
+json() {
+    jq -e "$1" "$scratch/out" >"$scratch/jq" 2>&1 && return
+    fail "the JSON does not fulfil '$1': $(cat "$scratch/jq")"
+    sed 's/^/    /' "$scratch/out" >&2
+}
+
+# need_jq: for scripts that look into JSON.
+need_jq() {
+    command -v jq >/dev/null && return
+    echo 'jq is not installed: skipped'
+    exit 77
+}
+
 # finish: the last line of every script.
 finish() {
     [ "$failures" -eq 0 ] || exit 1

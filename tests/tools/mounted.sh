@@ -3,6 +3,7 @@
 # What was adopted looks the same through a mount; and the commands beside a live and a dead mount. Needs FUSE.
 # shellcheck source=tests/tools/lib.sh
 . "$(dirname "$0")/lib.sh"
+need_jq
 
 if ! { : <>/dev/fuse; } 2>/dev/null || ! command -v fusermount3 >/dev/null; then
     echo '/dev/fuse cannot be opened, or fusermount3 is not installed: skipped'
@@ -75,9 +76,7 @@ echo more >>"$state/two/$(printf 'bytes\377')"
 run 0 session show two
 out "^Held by .*:$state, pid $daemon, since"
 run 0 session show --json two
-python3 -c 'import json,sys; lease = json.load(open(sys.argv[1]))["lease"]
-assert lease["pid"] == int(sys.argv[2]) and lease["alive"] and lease["token"] >= 1' \
-    "$scratch/out" "$daemon" || fail 'the JSON of the lease is not what it should be'
+json ".lease | .pid == $daemon and .alive and .token >= 1"
 run 0 session list
 out '^two .*[^ ]'
 

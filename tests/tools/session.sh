@@ -3,6 +3,7 @@
 # Looking at sessions: list, show, log, cat, stats.
 # shellcheck source=tests/tools/lib.sh
 . "$(dirname "$0")/lib.sh"
+need_jq
 
 export HOLDFAST_STORE="sqlite:$scratch/store.db"
 state=$scratch/session-state
@@ -48,15 +49,10 @@ expect_names '' --since 2199-01-01
 expect_names 'bravo alpha-two alpha-one ' --sort size
 expect_names 'bravo alpha-one alpha-two ' --sort files
 run 0 session list --json
-python3 - "$scratch/out" <<'EOF' || fail 'the JSON of session list is not what it should be'
-import json, sys
-rows = json.load(open(sys.argv[1]))
-assert [r["name"] for r in rows] == ["alpha-one", "alpha-two", "bravo"]
-assert rows[1]["branch"] == "topic" and rows[1]["cwd"] == "/src/hello"
-assert rows[2]["bytes"] > 300000 and rows[2]["files"] == 4
-assert rows[0]["title"] == "Work on alpha-one" and rows[0]["holder"] is None
-assert len(rows[0]["root"]) == 64 and rows[0]["version"] >= 1
-EOF
+json 'map(.name) == ["alpha-one", "alpha-two", "bravo"]'
+json '.[0] | .title == "Work on alpha-one" and .holder == null and .version >= 1 and (.root | length) == 64'
+json '.[1] | .branch == "topic" and .cwd == "/src/hello"'
+json '.[2] | .bytes > 300000 and .files == 4'
 run 0 session list --json 'no-such-*'
 [ "$(cat "$scratch/out")" = '[]' ] || fail 'an empty list is no JSON array'
 
@@ -68,9 +64,7 @@ out '^Directory  */src/other$'
 out '^Size  .* in 4 files$'
 run 0 session show brav
 run 0 session show --json alpha-t
-python3 -c 'import json,sys; s = json.load(open(sys.argv[1])); assert s["name"] == "alpha-two"
-assert s["lease"] is None and s["versions_kept"] == s["version"]' "$scratch/out" ||
-    fail 'the JSON of session show is not what it should be'
+json '.name == "alpha-two" and .lease == null and .versions_kept == .version'
 run 65 session show alpha-
 err "'alpha-' is the beginning of several sessions: 'alpha-one', 'alpha-two'"
 run 66 session show gamma
@@ -86,9 +80,7 @@ run 0 session log -n 1 bravo
 run 0 session log "bravo@1"
 [ "$(awk 'NR == 2 { print $1 }' "$scratch/out")" = 1 ] || fail 'log of a version does not begin there'
 run 0 session log --json bravo
-python3 -c 'import json,sys; v = json.load(open(sys.argv[1]))
-assert [x["version"] for x in v] == list(range(int(sys.argv[2]), 0, -1)) and v[0]["token"] > 0' \
-    "$scratch/out" "$head" || fail 'the JSON of session log is not what it should be'
+json "map(.version) == [range($head; 0; -1)] and .[0].token > 0"
 run 0 session log .
 run 64 session log bravo:events.jsonl
 
@@ -135,19 +127,15 @@ run 0 session list --store "sqlite:$scratch/odd.db"
 out 'two\\012lines'
 out 'bytes\\377\\376'
 run 0 session list --json --store "sqlite:$scratch/odd.db"
-python3 -c 'import json,sys; rows = json.load(open(sys.argv[1]))
-assert len(rows) == 7 and [r["name_hex"] for r in rows if "name_hex" in r] == ["6279746573fffe"]' \
-    "$scratch/out" || fail 'a name breaks the JSON'
+json 'length == 7 and ([.[] | select(.name_hex) | .name_hex] == ["6279746573fffe"])'
 
 # stats
 run 0 stats
 out '^Sessions  *3 '
 out '^Stored '
 run 0 stats --json
-python3 -c 'import json,sys; s = json.load(open(sys.argv[1]))
-assert s["sessions"] == 3 and s["trashed"] == 0 and s["objects"] > 3
-assert s["logical_bytes"] > 300000 and 0 < s["stored_bytes"] <= s["deduplicated_bytes"]' \
-    "$scratch/out" || fail 'the JSON of stats is not what it should be'
+json '.sessions == 3 and .trashed == 0 and .objects > 3 and .logical_bytes > 300000'
+json '.stored_bytes > 0 and .stored_bytes <= .deduplicated_bytes'
 
 # Completion of names.
 run 0 completion sessions
