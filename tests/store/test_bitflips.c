@@ -5,7 +5,7 @@
  * different.
  *
  * Half of them are anywhere, half in the pages with rows that no content hash covers. HOLDFAST_FLIPS sets
- * their number, HOLDFAST_SEED the seed.
+ * their number, HOLDFAST_SEED the seed; HOLDFAST_FLIPS_TELL shows what only fsck tells of.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -276,17 +276,17 @@ static enum outcome look(struct damage *damage, struct buf *dump)
     return outcome;
 }
 
-static void explain_difference(const struct damage *damage, const struct buf *dump, size_t at,
-                               int bit)
+static void print_difference(const struct damage *damage, const struct buf *dump, size_t at,
+                             int bit)
 {
     size_t i = 0, from;
 
     while (i < dump->len && i < damage->sound.len && dump->data[i] == damage->sound.data[i])
         i++;
     from = i > 150 ? i - 150 : 0;
-    fail_msg("bit %d of byte %zu (page %zu) reads back silently different, near:\n%.*s\n---\n%.*s",
-             bit, at, at / PAGE + 1, 300, (const char *)damage->sound.data + from, 300,
-             (const char *)dump->data + from);
+    print_message("bit %d of byte %zu of page %zu reads back different, near:\n%.*s\n---\n%.*s\n",
+                  bit, at % PAGE, at / PAGE + 1, 300, (const char *)damage->sound.data + from, 300,
+                  (const char *)dump->data + from);
 }
 
 static void flip_one(struct damage *damage, size_t at, int bit)
@@ -307,13 +307,14 @@ static void flip_one(struct damage *damage, size_t at, int bit)
     case MISREAD:
         damage->misread++;
         if (getenv("HOLDFAST_FLIPS_TELL"))
-            print_message("page %zu byte %zu bit %d\n", at / PAGE + 1, at % PAGE, bit);
+            print_difference(damage, &dump, at, bit);
         break;
     case SAME:
         damage->harmless++;
         break;
     case DIFFERENT:
-        explain_difference(damage, &dump, at, bit);
+        print_difference(damage, &dump, at, bit);
+        fail_msg("and nobody tells of it");
     }
     damage->file.data[at] ^= (uint8_t)(1U << bit);
 }
