@@ -78,6 +78,8 @@ struct roots_visit {
     bool loaded;
     const char *label; /* of the snapshot being visited */
     int64_t time;
+    uint64_t versions; /* rows of history that the sessions say there are, less those seen */
+    uint64_t pins;     /* the same of the snapshot being visited */
 };
 
 /* Tells the root with what its session's row says of it. */
@@ -104,6 +106,8 @@ static int tell_head(struct roots_visit *roots, sqlite3_stmt *statement)
     struct root_info root = {.kind = ROOT_HEAD};
     int rc = session_row_read(statement, &row, roots->err);
 
+    if (rc == HF_OK)
+        roots->versions += row.versions;
     if (rc != HF_OK || !row.has_root)
         return rc;
     root.sid = row.sid;
@@ -123,6 +127,7 @@ static int tell_version(struct roots_visit *roots, sqlite3_stmt *statement)
 
     if (rc != HF_OK)
         return rc;
+    roots->versions--;
     root.sid = entry.sid;
     root.version = entry.version;
     root.root = entry.root;
@@ -160,6 +165,7 @@ static int tell_pin(struct roots_visit *roots, sqlite3_stmt *statement)
         rc = db_column_bytes(statement, 3, root.root.bytes, OBJECT_ID_SIZE, false, roots->err);
     if (rc != HF_OK)
         return rc;
+    roots->pins--;
     root.sid = db_column_uint(statement, 1);
     root.version = db_column_uint(statement, 2);
     root.bytes = db_column_uint(statement, 5);
@@ -178,6 +184,21 @@ static int tell_all(struct roots_visit *roots, enum query query, const struct db
     return rc;
 }
 
+/* A row that damage hides is missed by nobody else: and who collects garbage must see every root. */
+static int check_none_left(const struct roots_visit *roots, uint64_t left, const char *table)
+{
+    if (left == 0)
+        return HF_OK;
+    return hf_fail(roots->err, HF_CORRUPT, "rows of the table %s are missing, or too many", table);
+}
+
+static int tell_versions(struct roots_visit *roots)
+{
+    int rc = tell_all(roots, QUERY_HISTORY_ALL, DB_NO_VALUES, tell_version);
+
+    return rc == HF_OK ? check_none_left(roots, roots->versions, "history") : rc;
+}
+
 static int tell_snapshot(struct roots_visit *roots, sqlite3_stmt *statement)
 {
     int rc = db_verify(statement, "snapshot", 0, 5, roots->err);
@@ -186,8 +207,10 @@ static int tell_snapshot(struct roots_visit *roots, sqlite3_stmt *statement)
         return rc;
     roots->label = db_column_text(statement, 1);
     roots->time = db_column_int(statement, 2);
-    return tell_all(roots, QUERY_SNAPSHOT_ROOTS, DB_VALUES(db_uint(db_column_uint(statement, 0))),
-                    tell_pin);
+    roots->pins = db_column_uint(statement, 4);
+    rc = tell_all(roots, QUERY_SNAPSHOT_ROOTS, DB_VALUES(db_uint(db_column_uint(statement, 0))),
+                  tell_pin);
+    return rc == HF_OK ? check_none_left(roots, roots->pins, "snapshot_root") : rc;
 }
 
 int sqlite_roots(struct store *base, root_visit_fn visit, void *arg, struct hf_error *err)
@@ -202,7 +225,7 @@ int sqlite_roots(struct store *base, root_visit_fn visit, void *arg, struct hf_e
     if (rc == HF_OK) {
         rc = tell_all(&roots, QUERY_SESSION_ALL, DB_NO_VALUES, tell_head);
         if (rc == HF_OK)
-            rc = tell_all(&roots, QUERY_HISTORY_ALL, DB_NO_VALUES, tell_version);
+            rc = tell_versions(&roots);
         if (rc == HF_OK)
             rc = tell_all(&roots, QUERY_SNAPSHOT_ALL, DB_NO_VALUES, tell_snapshot);
         if (rc == HF_OK)
