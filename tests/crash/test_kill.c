@@ -3,8 +3,9 @@
  *
  *     driver:   start mount, verify the last round's sessions, start workers, wait, SIGKILL, unmount
  *     workers:  loads (two in sessions of their own, two in one session, one in the shared tree, where every
- *               change is committed before it is answered) and a SQLite database; each notes in memory shared
- *               with the driver how many steps it began, and up to which one all was promised to last
+ *               change is committed before it is answered), a SQLite database and a file mapped to memory; each
+ *               notes in memory shared with the driver how many steps it began, and up to which one all was
+ *               promised to last
  *
  * HOLDFAST_ROUNDS: kills (default 250); HOLDFAST_SEED. */
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -29,7 +31,9 @@
 #include "posix_target.h"
 
 #define LOADS 5
-#define WORKERS (LOADS + 1)
+#define DATABASE LOADS
+#define MAPPING (LOADS + 1)
+#define WORKERS (LOADS + 2)
 #define STEPS 3000
 #define DEFAULT_ROUNDS 250
 /** After so many rounds the store is checked, and a new one begun. */
@@ -122,6 +126,30 @@ out:
     sqlite3_close(db);
 }
 
+#define PAGES 12
+
+/** Writes 1, 2, 3 … into each page of a mapped file, and syncs it each time. */
+static void run_mapping(const char *path, struct progress *progress)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    uint8_t *pages;
+
+    if (fd < 0 || ftruncate(fd, (off_t)(PAGES * page)) != 0)
+        return;
+    pages = mmap(NULL, PAGES * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (pages == MAP_FAILED)
+        return;
+    for (uint64_t i = 1; i < STEPS; i++) {
+        atomic_store(&progress->begun, i);
+        for (size_t j = 0; j < PAGES; j++)
+            memcpy(pages + j * page + 100, &i, sizeof i);
+        if (msync(pages, PAGES * page, MS_SYNC) != 0)
+            return;
+        atomic_store(&progress->acked, i);
+    }
+}
+
 static void work(const struct world *world, const struct round *round, unsigned i)
 {
     char path[300];
@@ -131,6 +159,9 @@ static void work(const struct world *world, const struct round *round, unsigned 
     if (i < LOADS) {
         session_path(&world->daemon, round, i, path);
         run_load(&round->loads[i], path, i == SHARED_LOAD, &round->progress[i]);
+    } else if (i == MAPPING) {
+        snprintf(path, sizeof path, "%s/r%u-db/mapped", world->daemon.mountpoint, round->number);
+        run_mapping(path, &round->progress[i]);
     } else {
         snprintf(path, sizeof path, "%s/r%u-db/session.db", world->daemon.mountpoint,
                  round->number);
@@ -258,7 +289,7 @@ static int take_text(void *arg, int n, char **values, char **names)
 static void check_database(struct world *world, const struct daemon *daemon,
                            const struct round *round)
 {
-    const struct progress *progress = &round->progress[LOADS];
+    const struct progress *progress = &round->progress[DATABASE];
     long acked = (long)atomic_load(&progress->acked), begun = (long)atomic_load(&progress->begun);
     long count = 0, highest = 0;
     char path[300], verdict[200] = "";
@@ -280,6 +311,30 @@ static void check_database(struct world *world, const struct daemon *daemon,
         fail_msg("round %u (%s): %ld rows up to %ld; %ld acknowledged, %ld begun", round->number,
                  journal_modes[round->number % 3], count, highest, acked, begun);
     world->acked += (size_t)acked;
+    world->steps += (size_t)begun;
+}
+
+static void check_mapping(struct world *world, const struct daemon *daemon,
+                          const struct round *round)
+{
+    const struct progress *progress = &round->progress[MAPPING];
+    uint64_t acked = atomic_load(&progress->acked), begun = atomic_load(&progress->begun), value;
+    off_t page = sysconf(_SC_PAGESIZE);
+    char path[300];
+    int fd;
+
+    if (acked == 0)
+        return;
+    snprintf(path, sizeof path, "%s/r%u-db/mapped", daemon->mountpoint, round->number);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (off_t j = 0; j < PAGES; j++) {
+        assert_int_equal(pread(fd, &value, sizeof value, j * page + 100), sizeof value);
+        assert_in_range(value, acked, begun);
+    }
+    close(fd);
+    world->acked += acked;
+    world->steps += begun;
 }
 
 /** Verifies what the mount of `daemon` shows of a round. */
@@ -288,6 +343,7 @@ static void finish_round(struct world *world, const struct daemon *daemon, struc
     for (unsigned i = 0; i < LOADS; i++)
         check_load(world, daemon, round, i);
     check_database(world, daemon, round);
+    check_mapping(world, daemon, round);
     for (unsigned i = 0; i < LOADS; i++)
         load_free(&round->loads[i]);
     munmap(round->progress, WORKERS * sizeof *round->progress);
