@@ -70,12 +70,12 @@ static bool is_mounted(const struct daemon *daemon)
 
 bool daemon_start(struct daemon *daemon)
 {
-    char url[300];
+    char url[400];
     const char *const argv[] = {"holdfast",         "mount", "-f", "--store", url,
                                 daemon->mountpoint, NULL};
     int status;
 
-    snprintf(url, sizeof url, "sqlite:%s", daemon->store);
+    snprintf(url, sizeof url, "%ssqlite:%s", daemon->decorators, daemon->store);
     daemon->pid = spawn(daemon, argv);
     for (int ms = 0; daemon->pid > 0 && ms < PATIENCE_MS; ms += 2) {
         if (is_mounted(daemon))

@@ -7,7 +7,7 @@
  *               notes in memory shared with the driver how many steps it began, and up to which one all was
  *               promised to last
  *
- * HOLDFAST_ROUNDS: kills (default 250); HOLDFAST_SEED. */
+ * HOLDFAST_ROUNDS: kills (default 200); HOLDFAST_SEED. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@
 #define MAPPING (LOADS + 1)
 #define WORKERS (LOADS + 2)
 #define STEPS 3000
-#define DEFAULT_ROUNDS 250
+#define DEFAULT_ROUNDS 200
 /** After so many rounds the store is checked, and a new one begun. */
 #define ROUNDS_PER_STORE 25
 
