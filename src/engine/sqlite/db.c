@@ -219,7 +219,7 @@ void db_done(sqlite3_stmt *statement)
 int db_run(struct db *db, enum query query, const struct db_value *values, size_t n,
            struct hf_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int rc = db_start(db, query, values, n, &statement, err);
 
     if (rc != HF_OK)
@@ -282,7 +282,7 @@ static int run_summed(struct db *db, enum query query, const char *table,
                       const struct db_value *values, size_t n, const struct db_value *more,
                       struct hf_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int at = (int)n + 1;
     int code = SQLITE_OK;
     int64_t sum;

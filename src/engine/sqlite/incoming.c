@@ -193,7 +193,7 @@ static struct base *load_base(struct preparation *preparation, const struct obje
     struct readers *readers = &preparation->store->readers;
     DB_STATEMENT_AUTO *statement = NULL;
     BUF_AUTO content = {0};
-    struct object_row row;
+    struct object_row row = {0};
     struct object_id id;
     uint64_t seq;
     int rc;
@@ -298,7 +298,7 @@ static int seek_kind(struct transaction *transaction, const struct object_id *id
                      struct hf_error *err)
 {
     struct known *known = &transaction->writer->known_objects;
-    enum object_kind kind;
+    enum object_kind kind = 0;
     uint64_t seq, generation;
     int rc = known_find(known, id);
 
@@ -388,7 +388,7 @@ static int insert_one(struct incoming *incoming, struct transaction *transaction
     if (rc != 0)
         return rc < 0 ? rc : HF_OK;
     rc = 1;
-    if (packing->encoding == OBJECT_LZ4_BASE)
+    if (packing->base && packing->encoding == OBJECT_LZ4_BASE)
         rc = base_is_there(transaction, packing->base, err);
     if (rc < 0)
         return rc;

@@ -120,10 +120,10 @@ static int run_ask(struct write *write, struct transaction *transaction, struct 
         return rc;
     request.holder_alive = host_is_alive(ask->store, ask->row.lease.host);
     rc = lease_decide(transaction, &ask->row, &request, NULL, &step, err);
-    if (rc == HF_OK && step.changed)
-        rc = session_row_lease(transaction->db, &ask->row, err);
+    if (rc != HF_OK)
+        return rc;
     ask->outcome = step.outcome;
-    return rc;
+    return step.changed ? session_row_lease(transaction->db, &ask->row, err) : HF_OK;
 }
 
 static int busy(struct db *reader, struct sqlite_store *store, const struct session_row *row,

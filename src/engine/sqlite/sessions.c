@@ -289,7 +289,7 @@ static int find_other(struct session_write *change, struct transaction *transact
 static int run_rename(struct write *write, struct transaction *transaction, struct hf_error *err)
 {
     struct session_write *change = (struct session_write *)write;
-    struct session_row row, other;
+    struct session_row row = {0}, other = {0};
     bool found;
     int rc = load_live(transaction->db, change->sid, &row, err);
 
