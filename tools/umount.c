@@ -27,11 +27,14 @@ static int open_daemon(const char *place)
     return pid > 0 ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -1;
 }
 
-/** fsync(2) of a mount's top commits everything, and can say that it could not. */
+/** fsync(2) of a mount's top commits everything, and can say that it could not. A mount of another user's is
+ *  closed to root, too; its daemon then commits when it ends, as it does in any case. */
 static int commit_all(const char *place, struct hf_error *err)
 {
     int fd = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC), status = HF_OK;
 
+    if (fd < 0 && errno == EACCES)
+        return HF_OK;
     if (fd < 0 || fsync(fd) != 0)
         status = hf_fail(err, hf_status_from_errno(errno),
                          "%s is left mounted, as its changes could not be committed: %s", place,
@@ -67,40 +70,47 @@ static int explain_busy(const char *place, const struct hf_error *err)
     return exit_code;
 }
 
-static int unmount_live(const char *place, bool lazy)
+static int unmount_live(const char *place)
 {
     int daemon = open_daemon(place), exit_code = EX_OK;
     struct hf_error err = {0};
-    int status = lazy ? HF_OK : commit_all(place, &err);
+    int status = commit_all(place, &err);
 
     if (status == HF_OK)
-        status = unmount_place(place, lazy, &err);
+        status = unmount_place(place, false, &err);
     if (status == HF_BUSY)
         exit_code = explain_busy(place, &err);
     else if (status != HF_OK)
         exit_code = command_fail(&err);
-    else if (!lazy && daemon >= 0)
+    else if (daemon >= 0)
         wait_for_end(daemon);
     if (daemon >= 0)
         close(daemon);
     return exit_code;
 }
 
+/** Asks the daemon nothing, which may not answer. */
+static int unmount_lazily(const char *place)
+{
+    struct hf_error err = {0};
+
+    return unmount_place(place, true, &err) == HF_OK ? EX_OK : command_fail(&err);
+}
+
 static int unmount(const char *place, bool lazy)
 {
     struct place_mount there;
-    struct hf_error err = {0};
 
     if (!place_mount(place, &there))
         return command_failf(HF_NOENT, "nothing is mounted on %s", place);
     if (strcmp(there.type, "fuse.holdfast") != 0)
         return command_failf(HF_USAGE, "%s is a mount of another kind (%s)", place, there.type);
+    if (lazy)
+        return unmount_lazily(place);
     if (!unmount_is_stale(place))
-        return unmount_live(place, lazy);
-    if (unmount_place(place, true, &err) != HF_OK)
-        return command_fail(&err);
-    command_failf(HF_OK, "the daemon of %s was gone already; the mount point is free again", place);
-    return EX_OK;
+        return unmount_live(place);
+    command_failf(HF_OK, "the daemon of %s is gone already; the mount point becomes free", place);
+    return unmount_lazily(place);
 }
 
 struct umount_arguments {
