@@ -19,8 +19,7 @@ static const char *const ignored_options[] = {
     "atime",       "noatime",       "diratime", "nodiratime", "relatime", "norelatime",
     "strictatime", "nostrictatime", "lazytime", "nolazytime", NULL};
 
-static const char *const own_options[] = {"strict", "memory",       "wait",
-                                          "claims", "commit_delay", NULL};
+static const char *const valued_options[] = {"memory", "wait", "claims", "commit_delay", NULL};
 
 static bool is_listed(const char *const *list, const char *word)
 {
@@ -69,11 +68,22 @@ static int add_kernel_option(struct mount_options *options, const char *word)
     return status;
 }
 
+static bool is_flag(const char *word)
+{
+    return strcmp(word, "strict") == 0 || is_listed(kernel_options, word) ||
+           is_listed(ignored_options, word);
+}
+
 static int unknown_option(const char *word, struct hf_error *err)
 {
     struct suggestion closest = {0};
 
-    for (const char *const *o = own_options; *o; o++)
+    if (is_flag(word))
+        return hf_fail(err, HF_USAGE, "the mount option '%s' takes no value", word);
+    if (is_listed(valued_options, word))
+        return hf_fail(err, HF_USAGE, "the mount option '%s' needs a value", word);
+    suggest_offer(&closest, word, "strict");
+    for (const char *const *o = valued_options; *o; o++)
         suggest_offer(&closest, word, *o);
     for (const char *const *o = kernel_options; *o; o++)
         suggest_offer(&closest, word, *o);
