@@ -40,7 +40,7 @@ static struct scale {
     unsigned sessions;
     unsigned entries;
     unsigned directories; /* of a thousand files each */
-} scale = {"memory=96M", 96 * MIB, 768 * MIB, 20000, 50000, 300};
+} scale = {"memory=96M", 96 * MIB, 512 * MIB, 12000, 30000, 300};
 
 static const struct scale full_scale = {"defaults", 256 * MIB, 4096 * MIB, 100000, 100000, 1000};
 
