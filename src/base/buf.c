@@ -15,7 +15,8 @@ int buf_reserve(struct buf *buf, size_t more)
         return HF_NOMEM;
     if (need <= buf->cap)
         return HF_OK;
-    cap = buf->cap < 64 ? 64 : buf->cap;
+    /* What is asked for first is often all: then nothing is left over. */
+    cap = buf->cap > 0 ? buf->cap : need < 64 ? 64 : need;
     while (cap < need)
         if (__builtin_add_overflow(cap, cap / 2, &cap))
             return HF_NOMEM;

@@ -188,9 +188,9 @@ static struct blob *insert(struct blob_cache *cache, const struct object_id *id,
 static struct blob *insert_read(struct blob_cache *cache, const struct object_id *id,
                                 struct buf *content)
 {
-    size_t len = content->len;
+    size_t len = content->len, cap = content->cap;
     uint8_t *data = buf_detach(content);
-    uint8_t *fitted = data && len > 0 ? realloc(data, len) : NULL;
+    uint8_t *fitted = data && len > 0 && len < cap ? realloc(data, len) : NULL;
 
     return insert(cache, id, fitted ? fitted : data, len);
 }
