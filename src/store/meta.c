@@ -7,7 +7,10 @@
 
 #include "holdfast/error.h"
 
-/* Reads one document event by event; libyaml itself bounds how deep it nests. */
+/* Deeper than anybody nests. The time that libyaml takes for a token grows with the depth. */
+#define DEPTH_MAX 32
+
+/* Reads one document event by event, as far as it goes or nests no deeper than that. */
 struct reader {
     struct meta_strings *strings;
     char **value;  /* where the next scalar at depth 1 goes; NULL for an unknown key */
@@ -99,7 +102,8 @@ static void open_nested(struct reader *reader, bool mapping)
     }
     if (reader->depth == 1)
         reader->value = NULL;
-    reader->depth++;
+    if (++reader->depth > DEPTH_MAX)
+        reader->done = true;
 }
 
 static void close_nested(struct reader *reader)

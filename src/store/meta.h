@@ -19,7 +19,7 @@ struct meta_strings {
 /**
  * Reads the values of the known keys of the top mapping of `yaml`. The file is written by others and
  * anything can be in it: what is not a scalar, null, too long, or has a NUL in it is not taken; of a key
- * that comes twice the last counts; where the text stops being YAML, what stood before counts.
+ * that comes twice the last counts; where the text stops being YAML, or nests absurdly, what stood before counts.
  * Returns 0 or HF_NOMEM. The caller ends it with meta_strings_free().
  */
 int meta_parse(struct slice yaml, struct meta_strings *ret_strings);
