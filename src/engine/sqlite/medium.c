@@ -132,6 +132,19 @@ static bool checkpoint(struct medium *medium, int mode)
     return code == SQLITE_OK;
 }
 
+/* Puts on the medium what a checkpoint has copied so far, so that one that writers wait for finds little to
+ * sync. Nothing relies on it; but a sync that failed has failed. */
+static void sync_file(struct medium *medium)
+{
+    sqlite3_file *file = NULL;
+    int code = sqlite3_file_control(medium->checkpoint_db.handle, "main", SQLITE_FCNTL_FILE_POINTER,
+                                    &file);
+
+    if (code == SQLITE_OK && file && file->pMethods &&
+        file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) != SQLITE_OK)
+        medium_fail(medium);
+}
+
 /* With medium->lock held, which is given up meanwhile. */
 static void checkpoint_once(struct medium *medium)
 {
@@ -143,8 +156,11 @@ static void checkpoint_once(struct medium *medium)
     checkpoint(medium, SQLITE_CHECKPOINT_PASSIVE);
     /* Under an unbroken load the log is never copied to its end beside the writers; then they wait for
      * the little that is left. */
-    if (pages > 2 * MEDIUM_CHECKPOINT_PAGES)
+    if (pages > 2 * MEDIUM_CHECKPOINT_PAGES) {
+        sync_file(medium);
+        checkpoint(medium, SQLITE_CHECKPOINT_PASSIVE);
         checkpoint(medium, SQLITE_CHECKPOINT_RESTART);
+    }
     pthread_mutex_lock(&medium->lock);
     medium->checkpoint_running = false;
     pthread_cond_broadcast(&medium->changed);
