@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The contract over the sqlite engine: plain, and below the trace decorator. */
+/* The contract over the sqlite engine: plain, below both decorators, and with the other options of a new store. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,12 +38,15 @@ static int open_plain(const char *url, unsigned flags, struct store **ret_store,
     return store_open(url, flags, NULL, NULL, ret_store, err);
 }
 
-static int open_traced(const char *url, unsigned flags, struct store **ret_store,
-                       struct hf_error *err)
+static int open_decorated(const char *url, unsigned flags, struct store **ret_store,
+                          struct hf_error *err)
 {
     struct store *below;
-    int rc = open_plain(url, flags, &below, err);
+    char faulty[600];
+    int rc;
 
+    snprintf(faulty, sizeof faulty, "faulty()+%s", url);
+    rc = open_plain(faulty, flags, &below, err);
     return rc == HF_OK ? trace_store_new(below, &clock_system, -1, ret_store, err) : rc;
 }
 
@@ -59,7 +62,7 @@ int main(int argc, char **argv)
 {
     static const struct contract_engine engines[] = {
         {"sqlite", new_url, open_plain, NULL, remove_store, true},
-        {"trace+sqlite", new_url, open_traced, NULL, remove_store, true},
+        {"trace+faulty+sqlite", new_url, open_decorated, NULL, remove_store, true},
         {"keyed strict sqlite", new_url, open_keyed, NULL, remove_store, true},
     };
     int failed = 0;
