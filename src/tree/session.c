@@ -91,9 +91,27 @@ static void forget_seen(struct hnode *node, void *arg)
     HTABLE_ENTRY(node, struct inode, node)->seen = false;
 }
 
+/** Whether it is an open file whose content is committed: it can be read on when its name is gone. */
+static bool is_still_read(const struct session *session, const struct inode *inode)
+{
+    return S_ISREG(inode->mode) && inode->handles > 0 && !inode->dirty &&
+           inode->data_seq <= session->committed_seq;
+}
+
+/** Another host removed an open file: as after unlink(2), its content stays for who has it open. */
+static void become_unlinked(struct session *session, struct inode *inode)
+{
+    inode->unlinked = true;
+    inode->unlinked_seq = 0;
+    inode->linked = false;
+    inode->nlink = 0;
+    inode_unplace(session, inode);
+}
+
 /** Finds what the new version says of a live inode, its parents first; or makes it stale. */
 static int refresh_inode(struct session *session, struct inode *inode)
 {
+    bool reads_on = is_still_read(session, inode);
     struct inode_record record;
     struct dir_entry entry;
     struct dirmap *map;
@@ -126,7 +144,10 @@ static int refresh_inode(struct session *session, struct inode *inode)
         return inode_refresh(session, inode, &record);
     if (rc != HF_NOENT && rc != HF_STALE)
         return rc;
-    inode->stale = true;
+    if (reads_on)
+        become_unlinked(session, inode);
+    else
+        inode->stale = true;
     return HF_OK;
 }
 

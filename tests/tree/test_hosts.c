@@ -410,6 +410,27 @@ static void last_change_of_a_host_that_has_gone_is_seen(void **state)
     mount_open(&pair->a, "memory:elsewhere");
 }
 
+static void file_replaced_by_another_host_is_read_on(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct tree_handle *handle;
+    char text[64];
+    uint8_t data[16];
+    size_t len;
+
+    assert_int_equal(mount_write_text(&pair->a, "s/f", "old"), HF_OK);
+    assert_int_equal(mount_openfile(&pair->a, "s/f", O_RDONLY, 0, &handle), HF_OK);
+    assert_int_equal(mount_write_text(&pair->b, "s/g", "new"), HF_OK);
+    assert_int_equal(mount_rename(&pair->b, "s/g", "s/f", 0), HF_OK);
+    assert_int_equal(mount_write_text(&pair->b, "s/h", "commits the rename"), HF_OK);
+    assert_int_equal(mount_read_text(&pair->a, "s/f", text, sizeof text), HF_OK);
+    assert_string_equal(text, "new");
+    assert_int_equal(tree_read(handle, 0, sizeof data, data, &len), HF_OK);
+    assert_int_equal(len, 3);
+    assert_memory_equal(data, "old", 3);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -425,6 +446,7 @@ int main(void)
         TEST(shared_tree_loses_no_concurrent_change),
         TEST(shared_lock_is_seen_by_the_other_host),
         TEST(waiting_for_another_hosts_lock_ends_with_it),
+        TEST(file_replaced_by_another_host_is_read_on),
         TEST(session_of_another_host_appears_and_goes),
         TEST(last_change_of_a_host_that_has_gone_is_seen),
     };
