@@ -8,7 +8,8 @@
 
 /**
  * Opens the store named by `url`:
- *   sqlite:/path/to/store.db     an embedded store in one SQLite file (and its -wal and -shm)
+ *   sqlite:/path/to/store.db     an embedded store in one SQLite file (and its -wal, -shm and -bell);
+ *                                ?unsafe-network=1 after it: also on NFS or SMB, for one host alone
  *   memory: | memory:NAME        in memory; handles of one process with the same NAME share it
  *   trace+URL                    logs every call of the store below, with its time and result
  *   faulty(SPEC)+URL             fails calls of the store below as SPEC says (decorator/faulty.h)

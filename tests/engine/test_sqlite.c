@@ -218,6 +218,17 @@ static void files_are_private(void **state)
     }
 }
 
+static void folder_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+
+    snprintf(fixture->url, sizeof fixture->url, "sqlite:%s", fixture->folder);
+    assert_int_equal(
+        store_open(fixture->url, STORE_CREATE, NULL, NULL, &fixture->store, &fixture->err),
+        HF_INVAL);
+    assert_non_null(strstr(fixture->err.message, "is not a file"));
+}
+
 static void unknown_option_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -829,6 +840,7 @@ int main(int argc, char **argv)
         PLAIN(empty_file_becomes_a_store_only_when_asked),
         PLAIN(absent_store_is_made_only_when_asked),
         WITH_STORE(files_are_private),
+        PLAIN(folder_is_refused),
         PLAIN(unknown_option_is_refused),
         WITH_STORE(read_only_handle_sees_and_changes_nothing),
         PLAIN(store_reopens_after_a_crash),

@@ -75,6 +75,8 @@ int db_fail(struct db *db, int code, struct hf_error *err)
         return hf_fail(err, status, "another process keeps the store file locked");
     if (status == HF_NOSPC)
         return hf_fail(err, status, "no space left for the store file");
+    if (status == HF_ROFS) /* readers, too, share an index of the log beside it */
+        return hf_fail(err, status, "the store file or its folder cannot be written");
     if ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN)
         return hf_fail(err, status, "the store file: %s%s%s", text, system_error ? ": " : "",
                        system_error ? strerror(system_error) : "");

@@ -179,9 +179,13 @@ static int identify(struct sqlite_store *store, unsigned flags, enum schema_file
                     struct hf_error *err)
 {
     struct db db = {0};
+    struct stat st;
     int64_t version;
-    int rc = schema_identify(store->path, store->vfs, ret_file, err);
+    int rc;
 
+    if (stat(store->path, &st) == 0 && !S_ISREG(st.st_mode))
+        return hf_fail(err, HF_INVAL, "%s is not a file", store->path);
+    rc = schema_identify(store->path, store->vfs, ret_file, err);
     if (rc != HF_OK || *ret_file != SCHEMA_STORE || !has_journal(store))
         return rc;
     if (flags & STORE_READ_ONLY)
