@@ -33,6 +33,8 @@ static int remove_family(struct session *session, const struct listing *listing,
         if (!S_ISREG(listing->entries[i].mode) || !same_stem(name, claim))
             continue;
         rc = namespace_remove(session, session->top, slice_of(name, strlen(name)));
+        if (rc == HF_OK) /* the kernel is to hear of it like of what it was told is not there */
+            negatives_note(&session->negatives, session_number(session, NODE_ROOT_INO), name);
         if (rc == HF_NOENT) /* with an earlier member of the family */
             rc = HF_OK;
     }

@@ -71,6 +71,32 @@ static int check_name(const char *name)
     return HF_UNSUPPORTED;
 }
 
+struct holder {
+    uint64_t sid;
+    char *text;
+    size_t size;
+};
+
+static int note_holder(const struct lease_info *info, void *arg)
+{
+    const struct holder *holder = arg;
+
+    if (info->sid == holder->sid && info->state != LEASE_FREE)
+        snprintf(holder->text, holder->size, "%s", info->host_name ? info->host_name : "");
+    return HF_OK;
+}
+
+/** The host that has the lease; empty: none. */
+static int holder_name(struct session *session, char *text, size_t size)
+{
+    struct holder holder = {session->sid, text, size};
+
+    snprintf(text, size, "%s", session->token ? session->tree->host_name : "");
+    if (session->token || session->view || session->sid == SHARED_SID)
+        return HF_OK;
+    return store_lease_list(session->tree->store, note_holder, &holder, NULL);
+}
+
 /** What user.holdfast.* tells of the session. Locked. */
 static int virtual_value(struct session *session, const char *name, char *text, size_t size)
 {
@@ -85,7 +111,7 @@ static int virtual_value(struct session *session, const char *name, char *text, 
     } else if (strcmp(what, "token") == 0) {
         snprintf(text, size, "%llu", (unsigned long long)session->token);
     } else if (strcmp(what, "holder") == 0) {
-        snprintf(text, size, "%s", session->token ? session->tree->host_name : "");
+        return holder_name(session, text, size);
     } else {
         return HF_NODATA;
     }

@@ -106,11 +106,19 @@ static void open_file_pins_the_lease(void **state)
     struct pair *pair = pair_of(state);
     struct tree_handle *handle;
     struct tree_entry entry;
+    char holder[16];
+    size_t len;
 
     assert_int_equal(mount_openfile(&pair->a, "s/f", O_CREAT | O_WRONLY, 0644, &handle), HF_OK);
     assert_int_equal(tree_write(handle, &pair->a.caller, 0, "x", 1), HF_OK);
     assert_int_equal(mount_mkdir(&pair->b, "s/d", 0755), HF_BUSY);
     assert_int_equal(mount_write_text(&pair->b, "s/g", "x"), HF_BUSY);
+    assert_int_equal(mount_lookup(&pair->b, "s", &entry), HF_OK);
+    assert_int_equal(tree_getxattr(pair->b.tree, entry.inode, "user.holdfast.holder", holder,
+                                   sizeof holder, &len),
+                     HF_OK);
+    assert_int_equal(len, 4);
+    assert_memory_equal(holder, "host", 4);
     assert_int_equal(mount_lookup(&pair->b, "s/g", &entry), HF_NOENT);
     assert_int_equal(mount_closefile(handle), HF_OK);
     assert_int_equal(mount_mkdir(&pair->b, "s/d", 0755), HF_OK);
