@@ -10,7 +10,7 @@
 /** How often a recall starts again because changes came in between, before it is refused. */
 #define RECALL_TRIES 3
 /** For so long what a close(2) leaves behind is waited for. */
-#define CLOSING_NS 50000000
+#define CLOSING_NS 200000000
 
 int lease_acquire(struct session *session)
 {
