@@ -218,7 +218,6 @@ static int serve(struct mounting *m)
     /* Before the store starts threads: the signals are for the mount alone. */
     fuse_mount_signals(&signals);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    umask(0);
     file_limit_raise(WANTED_FILES);
     bound_heap();
     status = open_store(m, &err);

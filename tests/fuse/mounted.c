@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -251,6 +252,21 @@ pid_t mounted_daemon(const struct mounted *m)
     return getxattr(m->point, "user.holdfast.pid", text, sizeof text - 1) > 0
                ? (pid_t)strtol(text, NULL, 10)
                : 0;
+}
+
+void mounted_await_blocked(pid_t pid, long number)
+{
+    const struct timespec pause = {.tv_nsec = 2000000};
+    char path[64], text[128];
+
+    snprintf(path, sizeof path, "/proc/%d/syscall", (int)pid);
+    for (int i = 0; i < PATIENCE_MS / 2; i++) {
+        read_file(path, text, sizeof text);
+        if (text[0] != 'r' && strtol(text, NULL, 10) == number) /* "running", or a number */
+            return;
+        nanosleep(&pause, NULL);
+    }
+    fail_msg("the process did not block");
 }
 
 void mounted_await_end(pid_t pid)

@@ -45,6 +45,8 @@ int mounted_run(struct mounted *m, ...);
 const char *mounted_said(const struct mounted *m);
 /** The process that serves the mount. */
 pid_t mounted_daemon(const struct mounted *m);
+/** Waits until a process sleeps in this system call (SYS_…). Fails the test after 30 s. */
+void mounted_await_blocked(pid_t pid, long number);
 /** Waits until a process that is not ours has ended. Fails the test after 30 s. */
 void mounted_await_end(pid_t pid);
 bool mounted_is_mounted(const char *point);

@@ -140,21 +140,9 @@ static int error_of(const struct locker *l, const struct call *call)
     return a.result == 0 ? 0 : a.error;
 }
 
-/** Waits until the child sleeps in this system call. */
 static void await_blocked(const struct locker *l, long number)
 {
-    const struct timespec pause = {.tv_nsec = 2000000};
-    char path[64], text[128];
-
-    for (int i = 0; i < 15000; i++) {
-        snprintf(path, sizeof path, "/proc/%d/syscall", (int)l->pid);
-        read_file(path, text, sizeof text);
-
-        if (strtol(text, NULL, 10) == number && text[0] != 'r')
-            return;
-        nanosleep(&pause, NULL);
-    }
-    fail_msg("the process did not block");
+    mounted_await_blocked(l->pid, number);
 }
 
 static struct call open_call(int slot, const struct mounted *m, const char *name)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -118,10 +119,10 @@ static void removing_the_claim_file_ends_the_claim(void **state)
 
 /* --- two mounts of one store ------------------------------------------------------------------------ */
 
-static void start_second(struct mounted *m, char *ret_point, size_t size)
+static void start_second(struct mounted *m, const char *options, char *ret_point, size_t size)
 {
     snprintf(ret_point, size, "%s/mnt2", m->dir);
-    assert_int_equal(mounted_run(m, "mount", "--store", m->url, ret_point, NULL), 0);
+    assert_int_equal(mounted_run(m, "mount", "--store", m->url, "-o", options, ret_point, NULL), 0);
 }
 
 static void stop_second(struct mounted *m, const char *point)
@@ -135,7 +136,7 @@ static void a_pinned_session_is_busy_elsewhere_and_an_idle_one_changes_hands(voi
     char point[128], path[192], text[64];
     int fd;
 
-    start_second(m, point, sizeof point);
+    start_second(m, "defaults", point, sizeof point);
     fd = open(mounted_path(m, "shared"), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     assert_int_equal(write(fd, "first", 5), 5);
     snprintf(path, sizeof path, "%s/s/elsewhere", point);
@@ -151,13 +152,37 @@ static void a_pinned_session_is_busy_elsewhere_and_an_idle_one_changes_hands(voi
     stop_second(m, point);
 }
 
+static void a_mount_waits_for_a_pinned_session_as_long_as_it_was_told(void **state)
+{
+    struct mounted *m = *state;
+    char point[128], path[192];
+    int fd, wait_status;
+    pid_t pid;
+
+    start_second(m, "wait=1m", point, sizeof point);
+    fd = open(mounted_path(m, "pinned"), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    assert_int_equal(write(fd, "x", 1), 1);
+    snprintf(path, sizeof path, "%s/s/waits", point);
+    pid = mounted_fork();
+    if (pid == 0) {
+        close(fd); /* or it would stay open */
+        _exit(create_file(path));
+    }
+    mounted_await_blocked(pid, SYS_openat);
+    assert_int_equal(waitpid(pid, &wait_status, WNOHANG), 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(waitpid(pid, &wait_status, 0), pid);
+    assert_int_equal(wait_status, 0);
+    stop_second(m, point);
+}
+
 /** Close-to-open: what a close on one mount returned for, an open on the other sees. */
 static void each_close_is_seen_by_the_next_open_elsewhere(void **state)
 {
     struct mounted *m = *state;
     char point[128], path[192], text[64], found[64];
 
-    start_second(m, point, sizeof point);
+    start_second(m, "defaults", point, sizeof point);
     snprintf(path, sizeof path, "%s/s/turn", point);
     for (int i = 0; i < 50; i++) {
         snprintf(text, sizeof text, "turn %d", i);
@@ -322,6 +347,7 @@ int main(void)
         cmocka_unit_test(children_of_the_claimant_pass),
         cmocka_unit_test(removing_the_claim_file_ends_the_claim),
         cmocka_unit_test(a_pinned_session_is_busy_elsewhere_and_an_idle_one_changes_hands),
+        cmocka_unit_test(a_mount_waits_for_a_pinned_session_as_long_as_it_was_told),
         cmocka_unit_test(each_close_is_seen_by_the_next_open_elsewhere),
         cmocka_unit_test(a_warm_look_asks_the_store_nothing),
         cmocka_unit_test(an_ordinary_user_mounts_through_fusermount),
