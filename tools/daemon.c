@@ -39,6 +39,14 @@ static int wait_for_child(pid_t child, int fd)
     return n == 1 ? EX_OK : exit_code_of(child);
 }
 
+/** What the shell left open (the other end of a pipe, say) is not to stay open as long as the mount. */
+static void close_others(int kept)
+{
+    if (kept > STDERR_FILENO + 1)
+        close_range(STDERR_FILENO + 1, (unsigned)kept - 1, 0);
+    close_range((unsigned)kept + 1, UINT_MAX, 0);
+}
+
 bool daemon_start(int *ret_ready_fd, int *ret_exit)
 {
     int fds[2];
@@ -50,7 +58,7 @@ bool daemon_start(int *ret_ready_fd, int *ret_exit)
         return false;
     }
     if (child == 0) {
-        close(fds[0]);
+        close_others(fds[1]);
         setsid();
         *ret_ready_fd = fds[1];
         return true;

@@ -238,6 +238,22 @@ static void it_works_without_arguments(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+/** Whoever waits for the end of a pipe does not wait for the end of the mount. */
+static void the_daemon_keeps_no_descriptors_of_its_caller(void **state)
+{
+    struct mounted *m = *state;
+    int ends[2];
+    char byte;
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[0], F_SETFD, FD_CLOEXEC), 0);
+    mounted_start(m, NULL);
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &byte, 1), 0);
+    close(ends[0]);
+    mounted_stop(m);
+}
+
 static int listen_for_notices(const struct mounted *m, struct sockaddr_un *ret_address)
 {
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -296,6 +312,7 @@ int main(void)
         TEST(fstab_options_are_passed_over),
         TEST(it_works_as_a_mount_helper),
         TEST(it_works_without_arguments),
+        TEST(the_daemon_keeps_no_descriptors_of_its_caller),
         TEST(the_service_manager_is_told),
     };
 
