@@ -250,6 +250,52 @@ static void strict_store_keeps_what_close_acknowledged(void **state)
     cut_rounds(*state, true);
 }
 
+/* --- while the store is made ---------------------------------------------------------------------- */
+
+/** Returns whether the store was made before the power went. */
+static bool make_store_until(const struct world *world, uint64_t cut_after, const char *path,
+                             const char *survivor)
+{
+    struct store *store = NULL;
+    char url[400];
+    int rc;
+
+    snprintf(url, sizeof url, "sqlite:%s?vfs=" POWER_VFS_NAME, path);
+    power_on(world->random + cut_after);
+    power_cut_after(cut_after, NULL, NULL);
+    rc = store_open(url, STORE_CREATE, NULL, &clock_system, &store, NULL);
+    store_close(store);
+    power_cut_now();
+    assert_true(power_survivor(path, survivor));
+    power_off();
+    remove_store(path);
+    return rc == HF_OK;
+}
+
+static void store_cut_while_it_is_made_is_made_again(void **state)
+{
+    struct world *world = *state;
+    char path[300], survivor[300], url[400];
+    uint64_t after = 0;
+    bool made = false;
+
+    snprintf(path, sizeof path, "%s/store.db", world->dir);
+    snprintf(survivor, sizeof survivor, "%s/survivor.db", world->dir);
+    snprintf(url, sizeof url, "sqlite:%s", survivor);
+    while (!made) {
+        struct mount mount;
+
+        made = make_store_until(world, ++after, path, survivor);
+        mount_open(&mount, url);
+        assert_int_equal(mount_mkdir(&mount, "session", 0700), HF_OK);
+        assert_int_equal(mount_write_text(&mount, "session/file", "text"), HF_OK);
+        assert_int_equal(mount_close(&mount), HF_OK);
+        remove_store(survivor);
+    }
+    print_message("%llu cuts while a store was made\n", (unsigned long long)after);
+    assert_true(after > 10);
+}
+
 /* --- a sync that fails --------------------------------------------------------------------------- */
 
 static void failed_sync_is_never_called_good(void **state)
@@ -329,6 +375,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(relaxed_store_keeps_what_fsync_acknowledged, world_open,
                                         world_close),
         cmocka_unit_test_setup_teardown(strict_store_keeps_what_close_acknowledged, world_open,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(store_cut_while_it_is_made_is_made_again, world_open,
                                         world_close),
         cmocka_unit_test_setup_teardown(failed_sync_is_never_called_good, world_open, world_close),
     };

@@ -174,27 +174,31 @@ static bool has_journal(const struct sqlite_store *store)
     return vfs && vfs->xAccess(vfs, path, SQLITE_ACCESS_EXISTS, &exists) == SQLITE_OK && exists;
 }
 
-/* Like schema_identify(). Where the maker was killed, its half-made store is undone first. */
+/* Like schema_identify(). Where the maker was killed, or the power went, its half-made store is undone
+ * first: until then the file may hold anything. */
 static int identify(struct sqlite_store *store, unsigned flags, enum schema_file *ret_file,
                     struct hf_error *err)
 {
     struct db db = {0};
     struct stat st;
     int64_t version;
-    int rc;
+    int undone, rc;
 
     if (stat(store->path, &st) == 0 && !S_ISREG(st.st_mode))
         return hf_fail(err, HF_INVAL, "%s is not a file", store->path);
     rc = schema_identify(store->path, store->vfs, ret_file, err);
-    if (rc != HF_OK || *ret_file != SCHEMA_STORE || !has_journal(store))
+    if ((rc != HF_OK && rc != HF_INVAL) || (rc == HF_OK && *ret_file != SCHEMA_STORE) ||
+        !has_journal(store))
         return rc;
     if (flags & STORE_READ_ONLY)
         return hf_fail(err, HF_NOENT, "the store %s is not made yet", store->path);
-    rc = db_open(store->path, SQLITE_OPEN_READWRITE, store->vfs, &db, err);
-    if (rc == HF_OK)
-        rc = db_number(&db, "PRAGMA user_version", &version, err); /* reading rolls back */
+    undone = db_open(store->path, SQLITE_OPEN_READWRITE, store->vfs, &db, NULL);
+    if (undone == HF_OK)
+        undone = db_number(&db, "PRAGMA user_version", &version, NULL); /* reading rolls back */
     db_close(&db);
-    return rc == HF_OK ? schema_identify(store->path, store->vfs, ret_file, err) : rc;
+    if (rc == HF_OK && undone != HF_OK)
+        return hf_fail(err, undone, "the half-made store %s cannot be undone", store->path);
+    return undone == HF_OK ? schema_identify(store->path, store->vfs, ret_file, err) : rc;
 }
 
 /* Finds out what the file is, and makes a store of it if that is wanted. */
