@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -176,6 +177,29 @@ static void a_mount_waits_for_a_pinned_session_as_long_as_it_was_told(void **sta
     stop_second(m, point);
 }
 
+static void the_sessions_of_a_killed_mount_are_free_at_once(void **state)
+{
+    struct mounted *m = *state, second = *m;
+    char path[192], text[16];
+    pid_t daemon;
+    int fd;
+
+    start_second(m, "defaults", second.point, sizeof second.point);
+    daemon = mounted_daemon(&second);
+    snprintf(path, sizeof path, "%s/s/of-the-dead", second.point);
+    write_file(path, "told");
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(write(fd, "told", 4), 4);
+    assert_int_equal(create_file(mounted_path(m, "not-yet")), EBUSY);
+    kill(daemon, SIGKILL);
+    mounted_await_end(daemon);
+    assert_int_equal(create_file(mounted_path(m, "now")), 0);
+    read_file(mounted_path(m, "of-the-dead"), text, sizeof text);
+    assert_string_equal(text, "told");
+    close(fd);
+    stop_second(m, second.point);
+}
+
 /** Close-to-open: what a close on one mount returned for, an open on the other sees. */
 static void each_close_is_seen_by_the_next_open_elsewhere(void **state)
 {
@@ -190,6 +214,39 @@ static void each_close_is_seen_by_the_next_open_elsewhere(void **state)
         read_file(i % 2 ? mounted_path(m, "turn") : path, found, sizeof found);
         assert_string_equal(found, text);
     }
+    stop_second(m, point);
+}
+
+/** The client's .session-operation-locks: locks in the shared tree hold on every mount. */
+static void locks_of_the_shared_tree_hold_on_other_mounts(void **state)
+{
+    struct mounted *m = *state;
+    char point[128], path[192];
+    int fd, other, wait_status;
+    pid_t pid;
+
+    start_second(m, "defaults", point, sizeof point);
+    snprintf(path, sizeof path, "%s/.locks", m->point);
+    assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(path, sizeof path, "%s/.locks/one.lock", m->point);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    snprintf(path, sizeof path, "%s/.locks/one.lock", point);
+    other = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(other >= 0);
+    assert_int_equal(flock(other, LOCK_EX | LOCK_NB), -1);
+    assert_int_equal(errno, EWOULDBLOCK);
+    pid = mounted_fork();
+    if (pid == 0) {
+        close(fd);
+        _exit(flock(other, LOCK_EX) != 0);
+    }
+    mounted_await_blocked(pid, SYS_flock);
+    assert_int_equal(waitpid(pid, &wait_status, WNOHANG), 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(waitpid(pid, &wait_status, 0), pid);
+    assert_int_equal(wait_status, 0);
+    assert_int_equal(close(other), 0);
     stop_second(m, point);
 }
 
@@ -348,7 +405,9 @@ int main(void)
         cmocka_unit_test(removing_the_claim_file_ends_the_claim),
         cmocka_unit_test(a_pinned_session_is_busy_elsewhere_and_an_idle_one_changes_hands),
         cmocka_unit_test(a_mount_waits_for_a_pinned_session_as_long_as_it_was_told),
+        cmocka_unit_test(the_sessions_of_a_killed_mount_are_free_at_once),
         cmocka_unit_test(each_close_is_seen_by_the_next_open_elsewhere),
+        cmocka_unit_test(locks_of_the_shared_tree_hold_on_other_mounts),
         cmocka_unit_test(a_warm_look_asks_the_store_nothing),
         cmocka_unit_test(an_ordinary_user_mounts_through_fusermount),
         cmocka_unit_test(without_allow_other_the_mount_is_its_users_alone),
