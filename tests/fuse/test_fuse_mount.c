@@ -274,25 +274,67 @@ static void assert_notice(int fd, const char *text)
     assert_string_equal(notice, text);
 }
 
-static void the_service_manager_is_told(void **state)
+/** Mounts in the foreground; returns when the mount answers. */
+static pid_t start_foreground(struct mounted *m, const char *url, const char *options,
+                              int *ret_notices)
 {
-    struct mounted *m = *state;
     struct sockaddr_un address;
-    int fd = listen_for_notices(m, &address), wait_status;
+    int fd = listen_for_notices(m, &address);
     pid_t pid = mounted_fork();
 
     if (pid == 0) {
         setenv("NOTIFY_SOCKET", address.sun_path, 1);
-        execl(HOLDFAST_PROGRAM, "holdfast", "mount", "-f", "--store", m->url, m->point, NULL);
+        execl(HOLDFAST_PROGRAM, "holdfast", "mount", "-f", "-o", options, "--store", url, m->point,
+              NULL);
         _exit(127);
     }
     assert_notice(fd, "READY=1");
+    *ret_notices = fd;
+    return pid;
+}
+
+static int exit_code_of(pid_t pid)
+{
+    int wait_status;
+
+    assert_int_equal(waitpid(pid, &wait_status, 0), pid);
+    assert_true(WIFEXITED(wait_status));
+    return WEXITSTATUS(wait_status);
+}
+
+static void the_service_manager_is_told(void **state)
+{
+    struct mounted *m = *state;
+    int notices;
+    pid_t pid = start_foreground(m, m->url, "defaults", &notices);
+
     assert_int_equal(mkdir(m->session, 0777), 0);
     kill(pid, SIGTERM);
-    assert_notice(fd, "STOPPING=1");
-    assert_int_equal(waitpid(pid, &wait_status, 0), pid);
-    assert_true(WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0);
-    close(fd);
+    assert_notice(notices, "STOPPING=1");
+    assert_int_equal(exit_code_of(pid), 0);
+    close(notices);
+}
+
+/** Its changes cannot be committed: umount says so and leaves it mounted; its end is a failure. */
+static void changes_that_cannot_be_committed_are_not_passed_over(void **state)
+{
+    struct mounted *m = *state;
+    char url[192];
+    int notices;
+    pid_t pid;
+
+    mounted_start(m, NULL);
+    mounted_stop(m);
+    snprintf(url, sizeof url, "faulty(commit@1:ENOSPC+)+%s", m->url);
+    pid = start_foreground(m, url, "commit_delay=1h", &notices);
+    assert_int_equal(mkdir(mounted_path(m, "unsaved"), 0777), 0);
+    assert_int_equal(mounted_run(m, "umount", m->point, NULL), EX_CANTCREAT);
+    assert_non_null(strstr(mounted_said(m), "could not be committed"));
+    assert_true(mounted_is_mounted(m->point));
+    kill(pid, SIGTERM);
+    assert_int_equal(exit_code_of(pid), EX_CANTCREAT);
+    assert_false(mounted_is_mounted(m->point));
+    close(notices);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, finish)
@@ -314,6 +356,7 @@ int main(void)
         TEST(it_works_without_arguments),
         TEST(the_daemon_keeps_no_descriptors_of_its_caller),
         TEST(the_service_manager_is_told),
+        TEST(changes_that_cannot_be_committed_are_not_passed_over),
     };
 
     mounted_require();
