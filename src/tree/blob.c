@@ -30,6 +30,7 @@ struct blob_cache {
     struct htable table;          /* every blob, by id */
     struct blob *oldest, *newest; /* idle blobs, in order of their last use */
     size_t idle_bytes;
+    atomic_size_t pinned_bytes; /* of blobs that somebody references; read without the lock */
 };
 
 struct sink_entry {
@@ -126,8 +127,10 @@ static struct blob *find(const struct blob_cache *cache, const struct object_id 
 
 static struct blob *take(struct blob_cache *cache, struct blob *blob)
 {
-    if (atomic_fetch_add(&blob->refs, 1) == 0)
+    if (atomic_fetch_add(&blob->refs, 1) == 0) {
         idle_remove(cache, blob);
+        cache->pinned_bytes += blob->len + BLOB_OVERHEAD;
+    }
     return blob;
 }
 
@@ -135,9 +138,15 @@ static void give_back(struct blob_cache *cache, struct blob *blob)
 {
     assert(blob->refs > 0);
     if (atomic_fetch_sub(&blob->refs, 1) == 1) {
+        cache->pinned_bytes -= blob->len + BLOB_OVERHEAD;
         idle_append(cache, blob);
         evict(cache);
     }
+}
+
+size_t blob_cache_pinned(const struct blob_cache *cache)
+{
+    return atomic_load_explicit(&cache->pinned_bytes, memory_order_relaxed);
 }
 
 /* --- blobs ------------------------------------------------------------------------------------ */
@@ -178,6 +187,8 @@ static struct blob *insert(struct blob_cache *cache, const struct object_id *id,
         take(cache, blob);
     else if (htable_insert(&cache->table, &fresh->node, object_id_hash(id)) == HF_OK)
         blob = fresh;
+    if (blob == fresh)
+        cache->pinned_bytes += len + BLOB_OVERHEAD;
     pthread_mutex_unlock(&cache->lock);
     if (blob != fresh)
         blob_free(fresh);

@@ -28,6 +28,8 @@ struct blob_cache *blob_cache_new(struct store *store, size_t max_bytes);
 /** Every reference must have been given back. */
 void blob_cache_free(struct blob_cache *cache);
 struct store *blob_cache_store(const struct blob_cache *cache);
+/** Bytes of blobs that somebody references: they are in memory beside `max_bytes`. */
+size_t blob_cache_pinned(const struct blob_cache *cache);
 
 /** The blob with this id, from memory or from the store (which verifies it). The caller owns a reference.
  *  HF_MISSING, HF_CORRUPT, HF_IO … */

@@ -293,6 +293,8 @@ size_t dirmap_memory(const struct dirmap *map)
     for (size_t i = 0; i < map->levels[0].n; i++) {
         const struct dirnode *leaf = &map->levels[0].nodes[i];
 
+        if (leaf->blob)
+            sum += blob_content(leaf->blob).len;
         if (leaf->loaded)
             sum += leaf->cap * sizeof *leaf->items + leaf->count * ENTRY_BYTES;
     }

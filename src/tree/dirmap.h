@@ -39,7 +39,7 @@ int dirmap_save(struct dirmap *map, struct blob_sink *sink, bool allow_leaf,
                 struct content *ret_content, struct hf_error *err);
 /** Drops leaves that can be read again. */
 void dirmap_trim(struct dirmap *map);
-/** About how many bytes it takes, without the nodes that its leaves point into. */
+/** About how many bytes it takes, with the nodes that its leaves point into. */
 size_t dirmap_memory(const struct dirmap *map);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/evict.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,16 +13,17 @@
 /** What a loaded session is taken to weigh, while the kernel knows a few of its files; all of them may take
  *  half of the memory. */
 #define SESSION_BYTES 24576
-/** What a live inode is taken to weigh. */
-#define INODE_BYTES 1024
-/** The part of the memory that opened directories may take before they are closed. */
+/** What a live inode weighs beside itself and its content: its name, its place in the table. */
+#define INODE_BYTES 96
+/** The part of the memory that live inodes may take before the kernel is asked to forget some, and that
+ *  opened directories may take before they are closed. */
+#define INODES_PART 4
 #define DIRECTORIES_PART 8
 
 struct candidate {
     struct session *session;
     int64_t used;
-    size_t inodes;
-    size_t directories; /* bytes */
+    size_t inodes, directories; /* bytes */
 };
 
 struct candidates {
@@ -47,13 +49,14 @@ static int older_first(const void *a, const void *b)
     return x->used < y->used ? -1 : x->used > y->used;
 }
 
-static void add_directory(struct hnode *node, void *arg)
+static void weigh(struct hnode *node, void *arg)
 {
     const struct inode *inode = HTABLE_ENTRY(node, struct inode, node);
-    size_t *sum = arg;
+    struct candidate *candidate = arg;
 
+    candidate->inodes += sizeof *inode + INODE_BYTES + inode->content_bytes.cap + inode->xattrs.cap;
     if (inode->dir)
-        *sum += dirmap_memory(inode->dir);
+        candidate->directories += dirmap_memory(inode->dir);
 }
 
 /** Whether nothing but the caller holds it, and (*ret_known) the kernel's memory. */
@@ -63,9 +66,8 @@ static bool is_unused(struct candidate *candidate, bool *ret_known)
     bool unused;
 
     pthread_mutex_lock(&session->lock);
-    candidate->inodes = session->inodes.count;
-    candidate->directories = 0;
-    htable_each(&session->inodes, add_directory, &candidate->directories);
+    candidate->inodes = candidate->directories = 0;
+    htable_each(&session->inodes, weigh, candidate);
     *ret_known = session->lookups > 0;
     unused = session->handles == 0 && session->phase == PHASE_CLEAN && !session->acquiring &&
              claims_holder(session->tree->claims, session->sid) == 0;
@@ -107,7 +109,7 @@ static void ask_kernel(struct session *session)
 }
 
 /** A few sessions may have very many live inodes: the kernel is asked to forget the largest. */
-static void shrink_largest(struct tree *tree, const struct candidates *all)
+static bool shrink_largest(struct tree *tree, const struct candidates *all)
 {
     const struct candidate *largest = NULL;
     size_t total = 0;
@@ -119,8 +121,10 @@ static void shrink_largest(struct tree *tree, const struct candidates *all)
         if (!largest || all->list[i].inodes > largest->inodes)
             largest = &all->list[i];
     }
-    if (largest && total > tree->options.memory_limit / 2 / INODE_BYTES)
-        ask_kernel(largest->session);
+    if (!largest || total <= tree->options.memory_limit / INODES_PART)
+        return false;
+    ask_kernel(largest->session);
+    return true;
 }
 
 static void close_directory(struct hnode *node, void *arg)
@@ -129,9 +133,42 @@ static void close_directory(struct hnode *node, void *arg)
     inode_close_dir(HTABLE_ENTRY(node, struct inode, node));
 }
 
+static void close_session_directories(struct session *session)
+{
+    htable_each(&session->inodes, close_directory, NULL);
+    if (session->links)
+        dirmap_trim(session->links);
+}
+
+/** What cannot be closed now is not tried again before there is more. */
+static void set_relief(struct tree *tree)
+{
+    size_t limit = tree->options.memory_limit / DIRECTORIES_PART;
+    size_t again = blob_cache_pinned(tree->cache) + limit / 2;
+
+    atomic_store(&tree->relieve_at, again > limit ? again : limit);
+}
+
+void evict_init(struct tree *tree)
+{
+    set_relief(tree);
+}
+
+void evict_relieve(struct session *session)
+{
+    struct tree *tree = session->tree;
+
+    if (blob_cache_pinned(tree->cache) <= atomic_load(&tree->relieve_at))
+        return;
+    close_session_directories(session);
+    if (blob_cache_pinned(tree->cache) > tree->options.memory_limit / DIRECTORIES_PART)
+        worker_evict(tree);
+    set_relief(tree);
+}
+
 /** Closes directories, those of the sessions that were used last at the end, until half of what they may
  *  take is free. Whoever looks again has them read again. */
-static void close_directories(struct tree *tree, const struct candidates *all)
+static bool close_directories(struct tree *tree, const struct candidates *all)
 {
     size_t limit = tree->options.memory_limit / DIRECTORIES_PART;
     size_t total = 0;
@@ -140,19 +177,26 @@ static void close_directories(struct tree *tree, const struct candidates *all)
         if (all->list[i].session)
             total += all->list[i].directories;
     if (total <= limit)
-        return;
+        return false;
     for (size_t i = 0; i < all->n && total > limit / 2; i++) {
         struct session *session = all->list[i].session;
 
         if (!session)
             continue;
         pthread_mutex_lock(&session->lock);
-        htable_each(&session->inodes, close_directory, NULL);
-        if (session->links)
-            dirmap_trim(session->links);
+        close_session_directories(session);
         pthread_mutex_unlock(&session->lock);
         total -= all->list[i].directories;
     }
+    return true;
+}
+
+/** What was freed lies between what is kept: it goes back to the system page by page. */
+static void give_back_pages(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 /** Drops what is unused: for long, or because there are too many. */
@@ -180,6 +224,7 @@ static void drop_unused(struct tree *tree, struct candidates *all)
 void evict_idle(struct tree *tree)
 {
     struct candidates all = {0};
+    bool pressed;
 
     pthread_mutex_lock(&tree->lock);
     all.list = calloc(tree->sessions.count + 1, sizeof(struct candidate));
@@ -190,9 +235,12 @@ void evict_idle(struct tree *tree)
         return;
     qsort(all.list, all.n, sizeof(struct candidate), older_first);
     drop_unused(tree, &all);
-    close_directories(tree, &all);
-    shrink_largest(tree, &all);
+    pressed = close_directories(tree, &all);
+    set_relief(tree);
+    pressed = shrink_largest(tree, &all) || pressed;
     for (size_t i = 0; i < all.n; i++)
         table_put(all.list[i].session);
     free(all.list);
+    if (pressed)
+        give_back_pages();
 }

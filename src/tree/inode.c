@@ -9,9 +9,8 @@
 #include "tree/table.h"
 
 #define BLOCK_SIZE 4096
-/** Whenever a session's live inodes, or the directories opened, pass a multiple of these, evict.c has a look. */
-#define EVICT_EVERY_INODES 16384
-#define EVICT_EVERY_DIRECTORIES 4096
+/** Whenever a session's live inodes pass a multiple of this, evict.c has a look. */
+#define EVICT_EVERY_INODES 4096
 
 int inode_new(struct session *session, uint64_t ino, uint32_t mode, struct inode **ret_inode)
 {
@@ -205,12 +204,8 @@ int inode_dir(struct session *session, struct inode *inode, struct dirmap **ret_
 
     if (inode->stale)
         return HF_STALE;
-    if (!inode->dir) {
+    if (!inode->dir)
         rc = dirmap_open(session->tree->cache, &inode->content, &inode->dir, NULL);
-        if (atomic_fetch_add(&session->tree->directories_opened, 1) % EVICT_EVERY_DIRECTORIES ==
-            EVICT_EVERY_DIRECTORIES - 1)
-            worker_evict(session->tree);
-    }
     if (rc == HF_OK)
         *ret_dir = inode->dir;
     return rc;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tree/evict.h"
 #include "tree/table.h"
 #include "tree/top.h"
 #include "tree/versions.h"
@@ -72,6 +73,7 @@ int listing_read(struct session *session, struct inode *dir, struct listing **re
 
     if (!listing)
         return HF_NOMEM;
+    evict_relieve(session);
     rc = add_dots(listing, session, dir);
     if (rc == HF_OK && !dir->unlinked && !dir->pseudo && !session->deleted)
         rc = add_entries(listing, session, dir);

@@ -5,6 +5,7 @@
 
 #include "tree/directory.h"
 #include "tree/entry.h"
+#include "tree/evict.h"
 #include "tree/meta_index.h"
 #include "tree/table.h"
 #include "tree/top.h"
@@ -65,6 +66,7 @@ static int lookup_in(struct session *session, uint64_t ino, const char *name,
 
     if (rc != HF_OK)
         return rc == HF_EXIST ? HF_NOENT : rc;
+    evict_relieve(session);
     rc = session_directory(session, ino, &dir);
     if (rc != HF_OK)
         return rc;

@@ -39,7 +39,7 @@ struct tree {
     atomic_bool closing;     /* the kernel is not told anything any more */
     atomic_uint other_hosts; /* alive, as the store last said */
     atomic_uint_fast64_t commits;
-    atomic_uint directories_opened;
+    atomic_size_t relieve_at;  /* when so many bytes are pinned, directories are closed; evict.c */
     atomic_size_t dirty_bytes; /* unsaved writes in the filemaps of all sessions */
 
     pthread_mutex_t top_lock; /* one change of the top directory at a time */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tree/commit.h"
+#include "tree/evict.h"
 #include "tree/lease.h"
 #include "tree/table.h"
 
@@ -34,6 +35,7 @@ static struct tree *tree_new(struct store *store, const struct tree_options *opt
     pthread_mutex_init(&tree->lock, NULL);
     filelocks_init(&tree->filelocks);
     tree->cache = blob_cache_new(store, tree->options.memory_limit / 4);
+    evict_init(tree);
     tree->locks = lock_table_new();
     tree->claims = claims_new(options->claim_patterns);
     return tree;

@@ -60,7 +60,8 @@ void worker_evict(struct tree *tree)
 {
     struct work work = {.evict = true};
 
-    push(tree, &work);
+    if (!atomic_exchange(&tree->worker.evicting, true))
+        push(tree, &work);
 }
 
 /* --- telling the kernel ------------------------------------------------------------------------- */
@@ -266,6 +267,7 @@ static void handle_event(struct tree *tree, const struct store_event *event)
 static void do_work(struct tree *tree, struct work *work)
 {
     if (work->evict) {
+        atomic_store(&tree->worker.evicting, false);
         evict_idle(tree);
     } else if (work->session) {
         kernel_forget_session(work->session);

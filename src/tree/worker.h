@@ -7,6 +7,7 @@
 #define TREE_WORKER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "store/store.h"
@@ -21,6 +22,7 @@ struct worker {
     pthread_cond_t cond;
     struct work *first, **last;
     bool stop, started, busy;
+    atomic_bool evicting; /* not guarded: a look for what to evict is queued */
     pthread_t thread;
 };
 

@@ -39,10 +39,10 @@ static struct scale {
     uint64_t file_bytes;
     unsigned sessions;
     unsigned entries;
-    unsigned directories; /* of a thousand files each */
-} scale = {"memory=96M", 96 * MIB, 512 * MIB, 12000, 30000, 300};
+    unsigned directories; /* of 300 files each */
+} scale = {"memory=96M", 96 * MIB, 512 * MIB, 12000, 30000, 1000};
 
-static const struct scale full_scale = {"defaults", 256 * MIB, 4096 * MIB, 100000, 100000, 1000};
+static const struct scale full_scale = {"defaults", 256 * MIB, 4096 * MIB, 100000, 100000, 3000};
 
 /* --- measuring ------------------------------------------------------------------------------------ */
 
@@ -314,7 +314,7 @@ static void a_large_directory(void **state)
 
 /* --- many directories ----------------------------------------------------------------------------- */
 
-#define FILES 1000
+#define FILES 300
 
 static void name_nodes(struct scene_node *nodes, char (*names)[16], unsigned n, const char *prefix)
 {
@@ -328,7 +328,7 @@ static void name_nodes(struct scene_node *nodes, char (*names)[16], unsigned n, 
 static void make_directories(const struct mounted *m)
 {
     static struct scene_node files[FILES];
-    static char file_names[FILES][16];
+    static char file_names[FILES][16], text[900];
     struct scene_node *dirs = calloc(scale.directories, sizeof *dirs);
     char(*dir_names)[16] = calloc(scale.directories, sizeof *dir_names);
     struct store *store;
@@ -337,7 +337,12 @@ static void make_directories(const struct mounted *m)
     struct lease lease;
 
     assert_true(dirs && dir_names);
+    scene_fill(1, text, sizeof text);
     name_nodes(files, file_names, FILES, "file");
+    for (unsigned i = 0; i < FILES; i++) {
+        files[i].data = text;
+        files[i].len = sizeof text;
+    }
     name_nodes(dirs, dir_names, scale.directories, "dir");
     for (unsigned i = 0; i < scale.directories; i++) {
         dirs[i].directory = true;
