@@ -79,11 +79,11 @@ static bool is_unused(struct candidate *candidate, bool *ret_known)
 static void drop(struct session *session)
 {
     struct tree *tree = session->tree;
-    bool dropped = false;
+    bool idle = lease_drop(session), dropped = false;
 
-    lease_give_back(session);
     pthread_mutex_lock(&tree->lock);
-    if (atomic_load(&session->pins) == 1 && session_is_idle(session) && session->token == 0) {
+    if (idle && atomic_load(&session->pins) == 1 && session_is_idle(session) &&
+        session->token == 0) {
         htable_remove(&tree->sessions, &session->node);
         dropped = true;
     }

@@ -87,6 +87,9 @@ int inode_load(struct session *session, const struct inode_record *record, struc
         inode_free(session, inode);
         return rc;
     }
+    /* The kernel may have pages of it still, from when it was under another name, or of what had its number
+     * on a branch that was lost. */
+    inode->cached_at = UINT64_MAX;
     *ret_inode = inode;
     return HF_OK;
 }

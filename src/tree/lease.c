@@ -98,6 +98,29 @@ static int wait_unpinned(struct session *session, uint64_t token, char *pin, siz
     }
 }
 
+/**
+ * The lease is as good as gone. Until the store knows, nobody asks for it again: it would answer that it is
+ * held, under the token that it is about to take back. Locked.
+ */
+static void put_down(struct session *session)
+{
+    session->token = 0;
+    session->releasing = false;
+    session->acquiring = true;
+}
+
+/** Tells the store of a lease that was put down. Not locked. */
+static void hand_over(struct session *session, uint64_t token)
+{
+    struct tree *tree = session->tree;
+
+    store_lease_release(tree->store, tree->host, session->sid, token, NULL);
+    pthread_mutex_lock(&session->lock);
+    session->acquiring = false;
+    pthread_cond_broadcast(&session->cond);
+    pthread_mutex_unlock(&session->lock);
+}
+
 /** One try to be rid of the lease. 1: changes came in between. */
 static int step_back(struct session *session, uint64_t token, char *pin, size_t size)
 {
@@ -116,11 +139,12 @@ static int step_back(struct session *session, uint64_t token, char *pin, size_t 
         return rc;
     kernel_forget_session(session);
     pthread_mutex_lock(&session->lock);
-    rc = session->releasing && session->token == token ? HF_OK : 1;
-    if (rc == HF_OK) {
-        session->releasing = false;
-        session->token = 0;
-    }
+    rc = session->releasing && session->token == token &&
+                 session->change_seq == session->committed_seq
+             ? HF_OK
+             : 1;
+    if (rc == HF_OK)
+        put_down(session);
     pthread_mutex_unlock(&session->lock);
     return rc;
 }
@@ -134,7 +158,7 @@ void lease_recalled(struct session *session, uint64_t token)
     for (int i = 0; i < RECALL_TRIES && rc == 1; i++)
         rc = step_back(session, token, pin, sizeof pin);
     if (rc == HF_OK)
-        store_lease_release(tree->store, tree->host, session->sid, token, NULL);
+        hand_over(session, token);
     else if (rc == HF_BUSY || rc == 1)
         store_lease_refuse(tree->store, tree->host, session->sid, token, pin, NULL);
     else if (rc != HF_STALE)
@@ -145,11 +169,30 @@ void lease_recalled(struct session *session, uint64_t token)
 void lease_taken(struct session *session, uint64_t token)
 {
     pthread_mutex_lock(&session->lock);
-    while (session->acquiring)
+    /* A commit under way may find out first, and start over with a new lease. */
+    while (session->acquiring || session->sink_busy)
         pthread_cond_wait(&session->cond, &session->lock);
     if (session->token == token)
         session_lost(session, "the lease was lost");
     pthread_mutex_unlock(&session->lock);
+}
+
+bool lease_drop(struct session *session)
+{
+    uint64_t token = 0;
+    bool idle;
+
+    pthread_mutex_lock(&session->lock);
+    idle = session_is_idle(session) && !session->acquiring &&
+           claims_holder(session->tree->claims, session->sid) == 0;
+    if (idle && session->token != 0) {
+        token = session->token;
+        put_down(session);
+    }
+    pthread_mutex_unlock(&session->lock);
+    if (token != 0)
+        hand_over(session, token);
+    return idle;
 }
 
 int lease_give_back(struct session *session)

@@ -19,7 +19,10 @@ int lease_acquire(struct session *session);
 void lease_recalled(struct session *session, uint64_t token);
 /** Notes that `token` was taken away. On the worker thread, nothing locked. */
 void lease_taken(struct session *session, uint64_t token);
-/** Commits, then gives it back if it is held. Nothing locked. */
+/** Gives it back, if it is held, when nothing uses the session any more; false: something does. Nothing
+ *  locked. */
+bool lease_drop(struct session *session);
+/** Commits, then gives it back if it is held, whatever uses the session. Nothing locked. */
 int lease_give_back(struct session *session);
 
 #endif

@@ -74,13 +74,14 @@ struct session {
     uint64_t built_seq;     /* changes up to here are in the sink … */
     uint64_t committed_seq; /* … in the store … */
     uint64_t synced_seq;    /* … on its medium */
+    bool unsynced;          /* the head that was loaded may not be on it */
     bool sink_busy;         /* a put or a commit of the sink's objects is under way */
     uint64_t attempts;      /* commits that ended */
     int attempt_status;     /* of the last one */
     int64_t due;            /* deadline of the timed commit (timer_now()); 0: none */
 
     uint64_t token; /* the lease; 0: not held */
-    bool acquiring; /* a grant is being asked for */
+    bool acquiring; /* a grant is being asked for, or given back */
     bool releasing; /* a recall is being obeyed; a change clears it */
 };
 

@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "mount.h"
+#include "store/engine.h"
 
 struct pair {
     struct mount a, b;
@@ -439,6 +441,143 @@ static void file_replaced_by_another_host_is_read_on(void **state)
     assert_int_equal(mount_closefile(handle), HF_OK);
 }
 
+/* --- what happens while a lease is on its way back ------------------------------------------------- */
+
+/** Stands in for one call of a's store: lets a change come in on a, then goes on. */
+static struct intruder {
+    struct pair *pair;
+    struct store_ops ops;
+    const struct store_ops *real;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    pthread_t thread;
+    bool came, done;
+    int status;
+} intruder = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+
+static void *intrude(void *arg)
+{
+    int status = mount_write_text(&intruder.pair->a, "s/x", "late");
+
+    (void)arg;
+    pthread_mutex_lock(&intruder.lock);
+    intruder.status = status;
+    intruder.done = true;
+    pthread_cond_signal(&intruder.cond);
+    pthread_mutex_unlock(&intruder.lock);
+    return NULL;
+}
+
+/** The change may have to wait for what it is to disturb: then that goes on after a while. */
+static int release_after_intrusion(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                                   struct hf_error *err)
+{
+    struct timespec until;
+
+    if (!intruder.came) {
+        intruder.came = true;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 100000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        assert_int_equal(pthread_create(&intruder.thread, NULL, intrude, NULL), 0);
+        pthread_mutex_lock(&intruder.lock);
+        while (!intruder.done &&
+               pthread_cond_timedwait(&intruder.cond, &intruder.lock, &until) == 0)
+            continue;
+        pthread_mutex_unlock(&intruder.lock);
+    }
+    return intruder.real->lease_release(store, host, sid, token, err);
+}
+
+static void change_while_the_lease_goes_back_asks_for_it_again(void **state)
+{
+    struct pair *pair = pair_of(state);
+    char text[64];
+
+    assert_int_equal(mount_write_text(&pair->a, "s/f", "x"), HF_OK);
+    intruder.came = intruder.done = false;
+    intruder.pair = pair;
+    intruder.real = pair->a.store->ops;
+    intruder.ops = *intruder.real;
+    intruder.ops.lease_release = release_after_intrusion;
+    pair->a.store->ops = &intruder.ops;
+    assert_int_equal(mount_mkdir(&pair->b, "s/d", 0755), HF_OK);
+    assert_true(intruder.came);
+    assert_int_equal(pthread_join(intruder.thread, NULL), 0);
+    pair->a.store->ops = intruder.real;
+    assert_int_equal(intruder.status, HF_OK);
+    assert_int_equal(mount_write_text(&pair->a, "s/y", "later"), HF_OK);
+    assert_int_equal(mount_read_text(&pair->b, "s/x", text, sizeof text), HF_OK);
+    assert_string_equal(text, "late");
+}
+
+/* --- the kernel's pages ----------------------------------------------------------------------------- */
+
+static bool keeps_pages(struct mount *mount, uint64_t inode)
+{
+    struct tree_handle *handle;
+    bool keep;
+
+    assert_int_equal(tree_open_file(mount->tree, &mount->caller, inode, O_RDONLY, &handle, &keep),
+                     HF_OK);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+    return keep;
+}
+
+/* A file is changed and renamed elsewhere: the same inode comes back under another name. */
+static void pages_of_a_file_changed_under_another_name_are_not_kept(void **state)
+{
+    struct pair *pair = pair_of(state);
+    struct tree_entry s, before, after;
+
+    assert_int_equal(mount_write_text(&pair->a, "s/new", "one"), HF_OK);
+    assert_int_equal(tree_lookup(pair->b.tree, TREE_ROOT, "s", &s), HF_OK);
+    assert_int_equal(tree_lookup(pair->b.tree, s.inode, "new", &before), HF_OK);
+    keeps_pages(&pair->b, before.inode);
+    assert_true(keeps_pages(&pair->b, before.inode));
+    assert_int_equal(mount_write_text(&pair->a, "s/new", "two"), HF_OK);
+    assert_int_equal(mount_rename(&pair->a, "s/new", "s/f", 0), HF_OK);
+    assert_int_equal(tree_commit_all(pair->a.tree, false, NULL), HF_OK);
+    assert_int_equal(tree_lookup(pair->b.tree, s.inode, "f", &after), HF_OK);
+    assert_true(after.inode == before.inode);
+    assert_false(keeps_pages(&pair->b, after.inode));
+    tree_forget(pair->b.tree, before.inode, 2);
+    tree_forget(pair->b.tree, s.inode, 1);
+}
+
+static char folder[64];
+
+/** A pair on an engine that lets its calls be replaced. */
+static int setup_files(void **state)
+{
+    static struct pair pair;
+    char url[96];
+
+    snprintf(folder, sizeof folder, "/tmp/holdfast-hosts-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(url, sizeof url, "sqlite:%s/store.db", folder);
+    mount_open(&pair.a, url);
+    mount_open(&pair.b, url);
+    assert_true(eventually(both_know, &pair));
+    *state = &pair;
+    return mount_mkdir(&pair.a, "s", 0755);
+}
+
+static int teardown_files(void **state)
+{
+    static const char *const names[] = {"store.db", "store.db-wal", "store.db-shm",
+                                        "store.db-bell"};
+    char path[96];
+
+    close_pair(*state);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    return rmdir(folder);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -454,6 +593,9 @@ int main(void)
         TEST(shared_tree_loses_no_concurrent_change),
         TEST(shared_lock_is_seen_by_the_other_host),
         TEST(waiting_for_another_hosts_lock_ends_with_it),
+        cmocka_unit_test_setup_teardown(change_while_the_lease_goes_back_asks_for_it_again,
+                                        setup_files, teardown_files),
+        TEST(pages_of_a_file_changed_under_another_name_are_not_kept),
         TEST(file_replaced_by_another_host_is_read_on),
         TEST(session_of_another_host_appears_and_goes),
         TEST(last_change_of_a_host_that_has_gone_is_seen),
