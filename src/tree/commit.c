@@ -226,8 +226,10 @@ static void commit_succeeded(struct session *session, const struct commit *commi
     session->version = version;
     session->root = commit->root;
     session->committed_seq = seq;
-    if (commit->durability == DURABILITY_SYNC)
+    if (commit->durability == DURABILITY_SYNC) {
         session->synced_seq = seq;
+        session->unsynced = false;
+    }
     if (commit->meta_strings_valid)
         session->meta_stale = false;
     atomic_fetch_add(&session->tree->commits, 1);
@@ -318,8 +320,11 @@ static int lead_sync(struct session *session)
     rc = store_sync(session->tree->store, NULL);
     pthread_mutex_lock(&session->lock);
     session->sink_busy = false;
-    if (rc == HF_OK && seq > session->synced_seq)
-        session->synced_seq = seq;
+    if (rc == HF_OK) {
+        session->unsynced = false;
+        if (seq > session->synced_seq)
+            session->synced_seq = seq;
+    }
     if (rc == HF_IO || rc == HF_FAILED)
         session_set_phase(session, PHASE_FAILED);
     pthread_cond_broadcast(&session->cond);
@@ -340,6 +345,14 @@ static bool follow(struct session *session, uint64_t seq, int *ret_status)
     return session->attempt_status != HF_OK;
 }
 
+/** Whether the store, and with `sync` its medium, has the changes up to `seq`. */
+static bool has_arrived(const struct session *session, uint64_t seq, bool sync)
+{
+    if (session->committed_seq < seq)
+        return false;
+    return !sync || (session->synced_seq >= seq && !session->unsynced);
+}
+
 int session_commit(struct session *session, uint64_t seq, bool sync)
 {
     uint64_t epoch = session->epoch;
@@ -349,7 +362,7 @@ int session_commit(struct session *session, uint64_t seq, bool sync)
     for (;;) {
         if (session->epoch != epoch)
             return HF_FENCED;
-        if (session->committed_seq >= seq && (!sync || session->synced_seq >= seq))
+        if (has_arrived(session, seq, sync))
             return HF_OK;
         if (session->phase == PHASE_LOST)
             return HF_FENCED;
@@ -376,7 +389,9 @@ int session_commit_all(struct session *session, bool sync)
     if (shared) /* a change that is under way commits itself, and may have to be made again */
         pthread_mutex_lock(&session->change_lock);
     pthread_mutex_lock(&session->lock);
-    if (!session->deleted && !session->view)
+    /* Of a session that was only read nothing has to be synced. */
+    if (!session->deleted && !session->view &&
+        (shared || session->synced_seq < session->change_seq))
         rc = session_commit(session, session->change_seq, sync);
     pthread_mutex_unlock(&session->lock);
     if (shared)

@@ -354,10 +354,12 @@ static int commit_file(struct tree_handle *handle, uint64_t seq, bool sync)
     struct session *session = handle->session;
     int rc;
 
-    if (handle->epoch != session->epoch)
-        return handle->wrote ? HF_FENCED : HF_OK;
+    if (handle->epoch != session->epoch && handle->wrote)
+        return HF_FENCED;
     if (session->deleted || session->view)
         return HF_OK;
+    if (handle->epoch != session->epoch)
+        seq = session->committed_seq; /* with it what was written here, if not on the medium */
     split_end(handle);
     rc = session_commit(session, seq, sync);
     if (rc == HF_OK)
@@ -372,7 +374,8 @@ int tree_flush(struct tree_handle *handle, uint64_t lock_owner)
 
     filelock_close(handle, lock_owner);
     atomic_store(&handle->closing, true);
-    if (!handle->writes)
+    /* A change of the shared tree is committed before it is answered; one under way may be made again. */
+    if (!handle->writes || session->sid == SHARED_SID)
         return HF_OK;
     pthread_mutex_lock(&session->lock);
     if (handle->wrote || handle->inode->data_seq > session->committed_seq)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -144,6 +145,60 @@ static void failed_sync_is_not_called_good_later(void **state)
     tree_release(handle);
 }
 
+static uint64_t token_of(struct mount *mount, const char *path)
+{
+    struct tree_entry entry;
+    char token[32] = "";
+    size_t len;
+
+    assert_int_equal(mount_lookup(mount, path, &entry), HF_OK);
+    assert_int_equal(tree_getxattr(mount->tree, entry.inode, "user.holdfast.token", token,
+                                   sizeof token - 1, &len),
+                     HF_OK);
+    return strtoull(token, NULL, 10);
+}
+
+/** Takes the lease of "s" away, and waits until the mount has noticed. */
+static void break_lease(struct mount *mount)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    uint64_t token = token_of(mount, "s");
+    struct session_head head;
+
+    assert_int_equal(store_session_find(mount->store, "s", &head, NULL), HF_OK);
+    assert_int_equal(store_lease_break(mount->store, head.sid, token, "a test", NULL), HF_OK);
+    for (int i = 0; i < 5000 && token_of(mount, "s") == token; i++)
+        nanosleep(&pause, NULL);
+}
+
+static void fsync_after_a_lost_lease_waits_for_the_medium(void **state)
+{
+    struct mount *mount = *state;
+    struct tree_handle *handle;
+
+    assert_int_equal(mount_openfile(mount, "s/a", O_CREAT | O_RDWR, 0644, &handle), HF_OK);
+    assert_int_equal(tree_write(handle, &mount->caller, 0, "x", 1), HF_OK);
+    assert_int_equal(tree_flush(handle, 0), HF_OK); /* committed, but not synced */
+    break_lease(mount);
+    assert_int_equal(faulty_store_set(mount->store, "sync@1:EIO", NULL), HF_OK);
+    assert_int_equal(tree_fsync(handle), HF_IO);
+    assert_int_equal(tree_fsync(handle), HF_FAILED);
+    tree_release(handle);
+}
+
+static void fsync_of_what_was_only_loaded_waits_for_the_medium(void **state)
+{
+    struct mount *mount = *state;
+    struct tree_handle *handle;
+
+    assert_int_equal(mount_write_text(mount, "s/a", "committed, but not synced"), HF_OK);
+    remount(mount);
+    assert_int_equal(mount_openfile(mount, "s/a", O_RDONLY, 0, &handle), HF_OK);
+    assert_int_equal(faulty_store_set(mount->store, "sync@1:EIO", NULL), HF_OK);
+    assert_int_equal(tree_fsync(handle), HF_IO);
+    tree_release(handle);
+}
+
 static void unreadable_chunk_is_an_error_and_no_wrong_bytes(void **state)
 {
     struct mount *mount = *state;
@@ -241,6 +296,8 @@ int main(void)
         TEST(failed_commit_fails_the_session_until_it_is_reloaded),
         TEST(commit_whose_answer_was_lost_is_found_again),
         TEST(failed_sync_is_not_called_good_later),
+        TEST(fsync_after_a_lost_lease_waits_for_the_medium),
+        TEST(fsync_of_what_was_only_loaded_waits_for_the_medium),
         TEST(unreadable_chunk_is_an_error_and_no_wrong_bytes),
         TEST(any_failing_call_loses_nothing_acknowledged),
     };
