@@ -448,6 +448,7 @@ out:
 
 static void print_plan(const struct adopt *adopt)
 {
+    uint64_t n = adopt->scan.sessions - adopt->present;
     char text[TEXT_SHORT];
 
     for (size_t i = 0; i < adopt->scan.count; i++) {
@@ -458,18 +459,19 @@ static void print_plan(const struct adopt *adopt)
                entry->is_session ? "" : "  (shared)");
         free(name);
     }
-    printf("\nWould copy %" PRIu64 " sessions into %s and move the originals to\n"
+    printf("\nWould copy %" PRIu64 " session%s into %s and move the originals to\n"
            "%s.adopted-<time>. Nothing was changed.\n",
-           adopt->scan.sessions - adopt->present, (const char *)adopt->url.data, adopt->dir);
+           n, n == 1 ? "" : "s", (const char *)adopt->url.data, adopt->dir);
 }
 
 static void print_summary(const struct adopt *adopt, const char *aside)
 {
     char text[TEXT_SHORT];
 
-    printf("Adopted %" PRIu64 " sessions (%" PRIu64 " files, %s) into\n  %s\n"
+    printf("Adopted %" PRIu64 " session%s (%" PRIu64 " file%s, %s) into\n  %s\n"
            "Every byte was read back from the store and compared.\n",
-           adopt->scan.sessions, adopt->scan.files, text_size(adopt->scan.bytes, text),
+           adopt->scan.sessions, adopt->scan.sessions == 1 ? "" : "s", adopt->scan.files,
+           adopt->scan.files == 1 ? "" : "s", text_size(adopt->scan.bytes, text),
            (const char *)adopt->url.data);
     if (adopt->present)
         printf("%" PRIu64 " of them were in the store already.\n", adopt->present);

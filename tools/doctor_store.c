@@ -186,8 +186,8 @@ static void check_open(struct doctor *doctor, const char *url)
                       "%s", err.message);
     } else {
         doctor_report(doctor, DOCTOR_OK, "store", NULL,
-                      "%s opens: %" PRIu64 " sessions, %" PRIu64 " objects", url, stats.sessions,
-                      stats.objects);
+                      "%s opens: %" PRIu64 " session%s, %" PRIu64 " object%s", url, stats.sessions,
+                      stats.sessions == 1 ? "" : "s", stats.objects, stats.objects == 1 ? "" : "s");
         check_owners(doctor, store);
         check_times(doctor, store);
     }

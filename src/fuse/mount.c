@@ -266,7 +266,10 @@ int fuse_mount_serve(struct fuse_mount *mount, struct tree *tree, const char *mo
         return hf_fail(err, HF_AGAIN, "cannot start a thread");
     if (fuse_session_mount(mount->session, mountpoint) != 0) {
         end_signal_thread(mount);
-        return hf_fail(err, HF_IO, "cannot mount on %s (see the message above)", mountpoint);
+        return hf_fail(
+            err, HF_IO,
+            "cannot mount on %s (see the message above); 'holdfast doctor' looks for the cause",
+            mountpoint);
     }
     atomic_store(&mount->serving, true);
     result = fuse_session_loop_mt(mount->session, mount->loop);

@@ -547,7 +547,7 @@ static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
 
 static enum lock_type lock_type_of(int type)
 {
-    return type == F_RDLCK ? LOCK_READ : type == F_WRLCK ? LOCK_WRITE : LOCK_NONE;
+    return type == F_RDLCK ? LOCK_TYPE_READ : type == F_WRLCK ? LOCK_TYPE_WRITE : LOCK_TYPE_NONE;
 }
 
 static struct lock_request record_of(fuse_ino_t ino, const struct fuse_file_info *fi,
@@ -571,7 +571,7 @@ static void set_lock(fuse_req_t req, struct fuse_file_info *fi, const struct loc
     struct fuse_ops_state *state = state_of(req);
     uint64_t ticket;
 
-    if (wait && request->type != LOCK_NONE)
+    if (wait && request->type != LOCK_TYPE_NONE)
         lockwait_set(state->lockwaits, state->tree, req, handle_of(fi), request);
     else
         reply_status(req, tree_lock(handle_of(fi), request, false, NULL, NULL, &ticket));
@@ -589,9 +589,9 @@ static void op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, 
 {
     struct lock_request request = {.inode = ino,
                                    .kind = LOCK_FLOCK,
-                                   .type = op & LOCK_SH   ? LOCK_READ
-                                           : op & LOCK_EX ? LOCK_WRITE
-                                                          : LOCK_NONE,
+                                   .type = op & LOCK_SH   ? LOCK_TYPE_READ
+                                           : op & LOCK_EX ? LOCK_TYPE_WRITE
+                                                          : LOCK_TYPE_NONE,
                                    .start = 0,
                                    .end = UINT64_MAX,
                                    .owner = fi->lock_owner,
@@ -613,7 +613,7 @@ static void op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, 
     }
     *lock = (struct flock){.l_type = F_UNLCK};
     if (found) {
-        lock->l_type = other.type == LOCK_WRITE ? F_WRLCK : F_RDLCK;
+        lock->l_type = other.type == LOCK_TYPE_WRITE ? F_WRLCK : F_RDLCK;
         lock->l_whence = SEEK_SET;
         lock->l_start = (off_t)other.start;
         lock->l_len = other.end >= (uint64_t)INT64_MAX ? 0 : (off_t)(other.end - other.start + 1);

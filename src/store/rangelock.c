@@ -22,9 +22,9 @@ bool rangelock_same_owner(const struct store_lock *a, const struct store_lock *b
 
 bool rangelock_in_the_way(const struct store_lock *held, const struct store_lock *request)
 {
-    return request->type != LOCK_NONE && same_subject(held, request) &&
+    return request->type != LOCK_TYPE_NONE && same_subject(held, request) &&
            !rangelock_same_owner(held, request) && overlap(held, request) &&
-           (held->type == LOCK_WRITE || request->type == LOCK_WRITE);
+           (held->type == LOCK_TYPE_WRITE || request->type == LOCK_TYPE_WRITE);
 }
 
 /* The order in which conflicts are told: by place in the file, then by owner. */
@@ -102,7 +102,7 @@ int rangelock_apply(const struct store_lock *locks, size_t n, const struct store
     for (size_t i = 0; i < n; i++)
         if (rangelock_same_owner(&locks[i], request))
             count += keep_rest(&locks[i], request, out + count);
-    if (request->type != LOCK_NONE)
+    if (request->type != LOCK_TYPE_NONE)
         out[count++] = *request;
     if (count == 0) {
         free(out);

@@ -29,7 +29,7 @@ const struct store_lock *rangelock_conflict(const struct store_lock *locks, size
                                             const struct store_lock *request);
 
 /**
- * The locks that request->owner holds after it has set (or with LOCK_NONE cleared) the range: disjoint,
+ * The locks that request->owner holds after it has set (or with LOCK_TYPE_NONE cleared) the range: disjoint,
  * merged, in order. They replace all of locks[0..n) that are rangelock_same_owner() with the request; the
  * others are passed over. *ret_locks is freed by the caller with free(); NULL when none are left.
  * Returns 0 or HF_NOMEM.

@@ -269,7 +269,8 @@ static int check_lock(const struct store_lock *lock, struct hf_error *err)
 {
     if (lock->kind != LOCK_POSIX && lock->kind != LOCK_FLOCK)
         return hf_fail(err, HF_INVAL, "%d is not a kind of lock", (int)lock->kind);
-    if (lock->type != LOCK_NONE && lock->type != LOCK_READ && lock->type != LOCK_WRITE)
+    if (lock->type != LOCK_TYPE_NONE && lock->type != LOCK_TYPE_READ &&
+        lock->type != LOCK_TYPE_WRITE)
         return hf_fail(err, HF_INVAL, "%d is not a type of lock", (int)lock->type);
     if (lock->start > lock->end)
         return hf_fail(err, HF_INVAL, "a lock cannot end before it starts");

@@ -200,17 +200,13 @@ struct store_listener {
 
 /* --- locks ----------------------------------------------------------------------------------- */
 
-/* Linux has macros of these names, for a kind of flock(2) that is gone since 5.17. */
-#undef LOCK_READ
-#undef LOCK_WRITE
-
 enum lock_kind { LOCK_POSIX = 1, LOCK_FLOCK = 2 };
-enum lock_type { LOCK_NONE = 0, LOCK_READ = 1, LOCK_WRITE = 2 };
+enum lock_type { LOCK_TYPE_NONE = 0, LOCK_TYPE_READ = 1, LOCK_TYPE_WRITE = 2 };
 
 struct store_lock {
     uint64_t ino; /**< in the shared tree */
     enum lock_kind kind;
-    enum lock_type type; /**< LOCK_NONE unlocks */
+    enum lock_type type; /**< LOCK_TYPE_NONE unlocks */
     uint64_t start,
         end;        /**< bytes, inclusive; end UINT64_MAX: to infinity; of FLOCK 0..UINT64_MAX */
     uint64_t owner; /**< within the host session */

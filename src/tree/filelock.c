@@ -88,7 +88,7 @@ static void local_done(int status, void *arg)
     if (rc == HF_OK)
         rc = set_in_store(tree, &wait->request);
     if (status == HF_OK && rc != HF_OK) {
-        undo.type = LOCK_NONE;
+        undo.type = LOCK_TYPE_NONE;
         lock_set(tree->locks, &undo, false, NULL, NULL, NULL);
     }
     if (rc != HF_AGAIN)
@@ -166,7 +166,7 @@ static int lock_shared(struct tree_handle *handle, const struct lock_request *re
         handle->flock_owner = request->owner;
     else
         handle->posix_owner = request->owner;
-    if (request->type == LOCK_NONE)
+    if (request->type == LOCK_TYPE_NONE)
         rc = unlock_both(tree, request);
     else if (wait)
         rc = wait_for_both(tree, request, done, arg, ret_ticket);
@@ -202,7 +202,7 @@ static int lock_session(struct tree_handle *handle, const struct lock_request *r
     struct session *session = handle->session;
     int rc;
 
-    if (session->view || request->type == LOCK_NONE)
+    if (session->view || request->type == LOCK_TYPE_NONE)
         return lock_set(session->tree->locks, request, wait, done, arg, ret_ticket);
     rc = session_admit(session);
     if (rc == HF_BUSY && !wait)
@@ -288,7 +288,7 @@ static void unlock_store(struct tree_handle *handle, enum lock_kind kind, uint64
     struct session *session = handle->session;
     struct lock_request all = {.inode = session_number(session, handle->inode->ino),
                                .kind = kind,
-                               .type = LOCK_NONE,
+                               .type = LOCK_TYPE_NONE,
                                .end = UINT64_MAX,
                                .owner = owner,
                                .handle = (uint64_t)(uintptr_t)handle};

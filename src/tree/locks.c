@@ -104,14 +104,14 @@ static bool same_owner(const struct lock_request *a, const struct lock_request *
 static bool in_the_way(const struct lock_request *held, const struct lock_request *wanted)
 {
     return held->kind == wanted->kind && held->owner != wanted->owner && overlap(held, wanted) &&
-           (held->type == LOCK_WRITE || wanted->type == LOCK_WRITE);
+           (held->type == LOCK_TYPE_WRITE || wanted->type == LOCK_TYPE_WRITE);
 }
 
 static struct held *first_conflict(const struct locked_inode *in, const struct lock_request *wanted)
 {
     struct held *first = NULL;
 
-    if (wanted->type == LOCK_NONE)
+    if (wanted->type == LOCK_TYPE_NONE)
         return NULL;
     for (struct held *l = in->held; l; l = l->next)
         if (in_the_way(&l->is, wanted) && (!first || l->is.start < first->is.start))
@@ -197,7 +197,7 @@ static void apply(struct locked_inode *in, const struct lock_request *request,
         else
             link = &l->next;
     }
-    if (request->type == LOCK_NONE)
+    if (request->type == LOCK_TYPE_NONE)
         return;
     absorb(in, &grown);
     add_held(in, take_spare(spare), &grown);
@@ -370,7 +370,7 @@ static void drop_before_converting(struct lock_table *table, struct locked_inode
     struct held *none[2] = {NULL, NULL};
     struct lock_request drop = *request;
 
-    drop.type = LOCK_NONE;
+    drop.type = LOCK_TYPE_NONE;
     apply(in, &drop, none);
     wake(table, in, ended);
 }

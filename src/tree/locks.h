@@ -41,7 +41,7 @@ struct lock_table *lock_table_new(void);
 void lock_table_free(struct lock_table *table);
 
 /**
- * Sets or (type LOCK_NONE) clears. A flock request has the range 0..UINT64_MAX. Returns 0 when done at once. When another is in the way: without
+ * Sets or (type LOCK_TYPE_NONE) clears. A flock request has the range 0..UINT64_MAX. Returns 0 when done at once. When another is in the way: without
  * `wait`, HF_AGAIN; with it, HF_PENDING, and `done` is called later; `ret_ticket` names the waiting
  * request for lock_cancel(). HF_DEADLK. With HF_PENDING, `done` may run before this call returns.
  */

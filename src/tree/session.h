@@ -63,6 +63,7 @@ struct session {
     unsigned writers;                 /* handles open for writing */
     struct tree_handle *open_handles; /* list */
     unsigned splits;                  /* of them, those whose last write may go on */
+    uint64_t split_waits;             /* how often a commit has waited for one */
     uint64_t epoch;                   /* grows when uncommitted work was taken away */
 
     struct negatives negatives; /* in its directories */

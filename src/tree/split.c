@@ -13,6 +13,7 @@
  * before the next thing is done to the file.
  */
 #define PATIENCE_NS 500000000
+
 static bool may_go_on(uint64_t offset, size_t len)
 {
     uint64_t mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
@@ -67,6 +68,7 @@ bool split_wait(struct session *session, int64_t *last)
     while (session->splits > 0 && (until = deadline(session)) > 0 && timer_now() < *last) {
         const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
 
+        session->split_waits++;
         pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);
         waited = true;
     }

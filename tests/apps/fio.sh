@@ -24,7 +24,7 @@ fio_job() {
     local name=$1
     shift
     # shellcheck disable=SC2086 # options are words
-    fio --name="$name" --filename="$session/$name" --size=12m --randrepeat=1 --verify=crc32c --verify_fatal=1 \
+    fio --verify_state_save=0 --name="$name" --filename="$session/$name" --size=12m --randrepeat=1 --verify=crc32c --verify_fatal=1 \
         --minimal --eta=never $options "$@" >"$scratch/out" 2>&1 || fail "fio $name: $(cat "$scratch/out")"
 }
 
@@ -35,7 +35,7 @@ done < <(jobs)
 
 # Reading and writing at once; each block read back at some time after it was written.
 options='--rw=randrw --bs=4k --ioengine=psync --verify_backlog=64 --numjobs=3 --nrfiles=2 --filename_format=mixed.$jobnum.$filenum'
-fio --name=mixed --directory="$session" --size=8m --verify=sha256 --verify_fatal=1 --do_verify=1 \
+fio --verify_state_save=0 --name=mixed --directory="$session" --size=8m --verify=sha256 --verify_fatal=1 --do_verify=1 \
     $options --minimal --eta=never >"$scratch/out" 2>&1 || fail "fio mixed: $(cat "$scratch/out")"
 
 remount

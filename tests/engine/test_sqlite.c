@@ -684,7 +684,7 @@ static unsigned count_findings(struct fixture *fixture)
 /* Something in every table. */
 static void fill_tables(struct fixture *fixture)
 {
-    struct store_lock lock = {.ino = 1, .kind = LOCK_POSIX, .type = LOCK_WRITE, .end = 9};
+    struct store_lock lock = {.ino = 1, .kind = LOCK_POSIX, .type = LOCK_TYPE_WRITE, .end = 9};
     struct append_load load, second;
     struct host_identity identity = {.host_name = "there", .mount_point = "/mnt"};
     struct store *other;

@@ -215,12 +215,12 @@ static int lock_range(struct script *script, enum lock_type type)
 
 static int lock(struct script *script)
 {
-    return lock_range(script, LOCK_WRITE);
+    return lock_range(script, LOCK_TYPE_WRITE);
 }
 
 static int unlock(struct script *script)
 {
-    return lock_range(script, LOCK_NONE);
+    return lock_range(script, LOCK_TYPE_NONE);
 }
 
 /* --- steps that only read --------------------------------------------------------------------------------------- */
@@ -346,7 +346,7 @@ static int stats(struct script *script)
 
 static int test_lock(struct script *script)
 {
-    struct store_lock lock = {.ino = 9, .kind = LOCK_POSIX, .type = LOCK_WRITE, .owner = 2};
+    struct store_lock lock = {.ino = 9, .kind = LOCK_POSIX, .type = LOCK_TYPE_WRITE, .owner = 2};
     struct store_lock conflict;
 
     return store_lock_test(script->store, script->host, &lock, &conflict, &script->err);

@@ -12,14 +12,6 @@ static int acquire(struct fixture *fixture, struct mount *mount, uint64_t sid, u
     return store_lease_acquire(mount->store, mount->host, sid, wait_ms, ret_lease, &fixture->err);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void answer_recalls(struct mount *mount, int answer)
 {
     pthread_mutex_lock(&mount->recorder.mutex);
@@ -107,13 +99,10 @@ static void a_recalled_lease_that_is_refused_is_busy(void **state)
     struct fixture *fixture = *state;
     struct lease lease = contract_session(fixture, &fixture->a, "alpha", "one"), theirs;
     char audit[200];
-    int64_t began;
 
     contract_open_b(fixture);
     answer_recalls(&fixture->a, RECALL_REFUSE);
-    began = now_ms();
     assert_int_equal(acquire(fixture, &fixture->b, lease.sid, 0, &theirs), HF_BUSY);
-    assert_true(now_ms() - began < LEASE_RECALL_MS);
     assert_non_null(strstr(fixture->err.message, "alpha"));
     assert_non_null(strstr(fixture->err.message, "host-a"));
     assert_non_null(strstr(fixture->err.message, "/mnt/sessions"));
@@ -245,14 +234,11 @@ static void a_dead_holder_is_taken_over_at_once(void **state)
     struct fixture *fixture = *state;
     struct lease theirs;
     char audit[200];
-    int64_t began;
     uint64_t sid;
 
     contract_open_b(fixture);
     sid = leave_dead_holder(fixture);
-    began = now_ms();
     assert_int_equal(acquire(fixture, &fixture->b, sid, 0, &theirs), HF_OK);
-    assert_true(now_ms() - began < LEASE_RECALL_MS);
     assert_true(theirs.token > 1);
     contract_audit_text(fixture->b.store, sid, audit, sizeof audit);
     assert_non_null(strstr(audit, "TAKEOVER "));

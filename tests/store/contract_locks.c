@@ -20,7 +20,7 @@ static int test_lock(struct mount *mount, uint64_t owner, uint64_t start, uint64
 {
     struct store_lock lock = {.ino = 5,
                               .kind = LOCK_POSIX,
-                              .type = LOCK_WRITE,
+                              .type = LOCK_TYPE_WRITE,
                               .start = start,
                               .end = end,
                               .owner = owner};
@@ -34,15 +34,15 @@ static void a_write_lock_excludes_others(void **state)
     struct store_lock conflict = {0};
 
     contract_open_b(fixture);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_WRITE, 0, 99, NULL), HF_OK);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_READ, 50, 50, &conflict), HF_AGAIN);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_WRITE, 0, 99, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_READ, 50, 50, &conflict), HF_AGAIN);
     assert_int_equal(conflict.host, fixture->a.host);
     assert_int_equal(conflict.pid, 1001);
     assert_int_equal(conflict.start, 0);
     assert_int_equal(conflict.end, 99);
-    assert_int_equal(conflict.type, LOCK_WRITE);
-    assert_int_equal(set_lock(&fixture->a, 2, LOCK_READ, 99, 200, &conflict), HF_AGAIN);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_WRITE, 100, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(conflict.type, LOCK_TYPE_WRITE);
+    assert_int_equal(set_lock(&fixture->a, 2, LOCK_TYPE_READ, 99, 200, &conflict), HF_AGAIN);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_WRITE, 100, UINT64_MAX, NULL), HF_OK);
     assert_int_equal(test_lock(&fixture->a, 1, 0, 99, &conflict), HF_NOENT);
     assert_int_equal(test_lock(&fixture->a, 1, 0, 100, &conflict), HF_OK);
     assert_int_equal(conflict.host, fixture->b.host);
@@ -54,11 +54,11 @@ static void read_locks_share(void **state)
     struct fixture *fixture = *state;
 
     contract_open_b(fixture);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_READ, 0, UINT64_MAX, NULL), HF_OK);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_READ, 0, UINT64_MAX, NULL), HF_OK);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_WRITE, 0, 0, NULL), HF_AGAIN);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_NONE, 0, UINT64_MAX, NULL), HF_OK);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_WRITE, 0, 0, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_READ, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_READ, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_WRITE, 0, 0, NULL), HF_AGAIN);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_NONE, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_WRITE, 0, 0, NULL), HF_OK);
 }
 
 static void ranges_are_split_and_merged(void **state)
@@ -67,8 +67,8 @@ static void ranges_are_split_and_merged(void **state)
     struct store_lock conflict;
 
     contract_open_b(fixture);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_WRITE, 0, 99, NULL), HF_OK);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_NONE, 40, 59, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_WRITE, 0, 99, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_NONE, 40, 59, NULL), HF_OK);
     assert_int_equal(test_lock(&fixture->b, 1, 40, 59, &conflict), HF_NOENT);
     assert_int_equal(test_lock(&fixture->b, 1, 30, 70, &conflict), HF_OK);
     assert_int_equal(conflict.start, 0);
@@ -76,24 +76,24 @@ static void ranges_are_split_and_merged(void **state)
     assert_int_equal(test_lock(&fixture->b, 1, 50, 70, &conflict), HF_OK);
     assert_int_equal(conflict.start, 60);
     assert_int_equal(conflict.end, 99);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_WRITE, 40, 59, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_WRITE, 40, 59, NULL), HF_OK);
     assert_int_equal(test_lock(&fixture->b, 1, 99, 99, &conflict), HF_OK);
     assert_int_equal(conflict.start, 0);
     assert_int_equal(conflict.end, 99);
     /* A weaker type splits too. */
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_READ, 0, 49, NULL), HF_OK);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_READ, 0, 49, NULL), HF_OK);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_READ, 0, 50, NULL), HF_AGAIN);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_READ, 0, 49, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_READ, 0, 49, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_READ, 0, 50, NULL), HF_AGAIN);
 }
 
 static void flock_and_posix_locks_do_not_meet(void **state)
 {
     struct fixture *fixture = *state;
     struct store_lock whole = {
-        .ino = 5, .kind = LOCK_FLOCK, .type = LOCK_WRITE, .end = UINT64_MAX, .owner = 7};
+        .ino = 5, .kind = LOCK_FLOCK, .type = LOCK_TYPE_WRITE, .end = UINT64_MAX, .owner = 7};
 
     contract_open_b(fixture);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_WRITE, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_WRITE, 0, UINT64_MAX, NULL), HF_OK);
     assert_int_equal(store_lock_set(fixture->b.store, fixture->b.host, &whole, NULL, NULL), HF_OK);
     assert_int_equal(store_lock_set(fixture->a.store, fixture->a.host, &whole, NULL, NULL),
                      HF_AGAIN);
@@ -110,12 +110,12 @@ static void waiters_are_told_when_a_lock_goes(void **state)
     struct recorder *recorder = &fixture->b.recorder;
 
     contract_open_b(fixture);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_WRITE, 0, UINT64_MAX, NULL), HF_OK);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_WRITE, 0, UINT64_MAX, NULL), HF_AGAIN);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_WRITE, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_WRITE, 0, UINT64_MAX, NULL), HF_AGAIN);
     recorder_clear(recorder);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_NONE, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_NONE, 0, UINT64_MAX, NULL), HF_OK);
     recorder_wait(recorder, EVENT_LOCKS_CHANGED, SHARED_SID);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_WRITE, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_WRITE, 0, UINT64_MAX, NULL), HF_OK);
 }
 
 static void locks_end_with_their_host(void **state)
@@ -124,11 +124,11 @@ static void locks_end_with_their_host(void **state)
     struct recorder *recorder = &fixture->b.recorder;
 
     contract_open_b(fixture);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_WRITE, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_WRITE, 0, UINT64_MAX, NULL), HF_OK);
     recorder_clear(recorder);
     contract_unmount(&fixture->a);
     recorder_wait(recorder, EVENT_LOCKS_CHANGED, SHARED_SID);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_WRITE, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_WRITE, 0, UINT64_MAX, NULL), HF_OK);
 }
 
 static void locks_of_a_killed_host_are_in_nobodys_way(void **state)
@@ -138,16 +138,16 @@ static void locks_of_a_killed_host_are_in_nobodys_way(void **state)
     if (!fixture->engine->kill)
         return;
     contract_open_b(fixture);
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_WRITE, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_WRITE, 0, UINT64_MAX, NULL), HF_OK);
     fixture->engine->kill(fixture->a.store);
-    assert_int_equal(set_lock(&fixture->b, 1, LOCK_WRITE, 0, UINT64_MAX, NULL), HF_OK);
+    assert_int_equal(set_lock(&fixture->b, 1, LOCK_TYPE_WRITE, 0, UINT64_MAX, NULL), HF_OK);
 }
 
 static void a_nonsensical_lock_is_refused(void **state)
 {
     struct fixture *fixture = *state;
 
-    assert_int_equal(set_lock(&fixture->a, 1, LOCK_WRITE, 10, 9, NULL), HF_INVAL);
+    assert_int_equal(set_lock(&fixture->a, 1, LOCK_TYPE_WRITE, 10, 9, NULL), HF_INVAL);
     assert_int_equal(set_lock(&fixture->a, 1, (enum lock_type)9, 0, 9, NULL), HF_INVAL);
 }
 

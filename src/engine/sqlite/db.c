@@ -70,13 +70,15 @@ int db_fail(struct db *db, int code, struct hf_error *err)
     int system_error = db->handle ? sqlite3_system_errno(db->handle) : 0;
     int status = status_of(code, system_error);
     const char *text = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
+    const char *path = db->handle ? sqlite3_db_filename(db->handle, "main") : NULL;
 
     if (status == HF_TIMEOUT)
         return hf_fail(err, status, "another process keeps the store file locked");
     if (status == HF_NOSPC)
         return hf_fail(err, status, "no space left for the store file");
     if (status == HF_ROFS) /* readers, too, share an index of the log beside it */
-        return hf_fail(err, status, "the store file or its folder cannot be written");
+        return hf_fail(err, status, "the store file%s%s or its folder cannot be written",
+                       path ? " " : "", path ? path : "");
     if ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN)
         return hf_fail(err, status, "the store file: %s%s%s", text, system_error ? ": " : "",
                        system_error ? strerror(system_error) : "");
