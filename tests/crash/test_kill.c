@@ -56,6 +56,7 @@ struct round {
 
 struct world {
     struct daemon daemon;
+    struct daemon witness; /* another mount of the same store */
     uint64_t random;
     size_t acked, steps, tried;
     unsigned partial; /* loads that were found at another prefix than the one acknowledged */
@@ -438,12 +439,12 @@ static void check_takeover(const struct daemon *daemon, const struct round *roun
 static void other_mount_takes_over_what_a_killed_one_left(void **state)
 {
     struct world *world = *state;
-    struct daemon witness;
+    struct daemon *witness = &world->witness;
     unsigned rounds = rounds_wanted() / 5;
 
-    assert_true(daemon_prepare(&witness, NULL));
-    snprintf(witness.store, sizeof witness.store, "%s", world->daemon.store);
-    mount(&witness);
+    assert_true(daemon_prepare(witness, NULL));
+    snprintf(witness->store, sizeof witness->store, "%s", world->daemon.store);
+    mount(witness);
     for (unsigned i = 0; i < rounds; i++) {
         struct round round;
 
@@ -452,11 +453,10 @@ static void other_mount_takes_over_what_a_killed_one_left(void **state)
         let_it_run(world, &round);
         kill_it(world);
         join_workers(world, &round);
-        finish_round(world, &witness, &round);
-        check_takeover(&witness, &round);
+        finish_round(world, witness, &round);
+        check_takeover(witness, &round);
     }
-    end_mount(&witness);
-    daemon_remove(&witness);
+    end_mount(witness);
     check_store(&world->daemon);
     print_message("%u kills beside another mount; %zu steps, %zu of them known to last\n", rounds,
                   world->steps, world->acked);
@@ -479,6 +479,8 @@ static int world_close(void **state)
 {
     struct world *world = *state;
 
+    if (world->witness.dir[0])
+        daemon_remove(&world->witness);
     daemon_remove(&world->daemon);
     return 0;
 }
