@@ -122,8 +122,9 @@ static int parse_word(char *word, struct mount_options *options, struct hf_error
         if (status == HF_NOENT)
             return unknown_option(word, err);
         if (status != HF_OK)
-            return hf_fail(err, HF_USAGE, "'%s' is no value for the mount option '%s'", value,
-                           word);
+            return hf_fail(err, HF_USAGE,
+                           "'%s' is no value for the mount option '%s'; one looks like %s", value,
+                           word, strcmp(word, "memory") == 0 ? "256M" : "500ms or 10s");
         return HF_OK;
     }
     if (strcmp(word, "ro") == 0)

@@ -2,6 +2,7 @@
 /** `holdfast stats`. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "command.h"
@@ -76,9 +77,14 @@ static void print_text(const struct store_info *info, const struct store_stats *
     printf("%-14s %10" PRIu64 "\n", "Objects", stats->objects);
     print_bytes("Logical", stats->logical_bytes, "in the files of all sessions as they are now");
     print_bytes("Deduplicated", stats->unique_bytes, "each object of every version once");
-    snprintf(note, sizeof note, "packed: %.2f of deduplicated, %.2f of logical",
-             ratio(stats->stored_bytes, stats->unique_bytes),
-             ratio(stats->stored_bytes, stats->logical_bytes));
+    snprintf(note, sizeof note, "packed: %.2f of deduplicated",
+             ratio(stats->stored_bytes, stats->unique_bytes));
+    if (stats->logical_bytes > 0) {
+        size_t len = strlen(note);
+
+        snprintf(note + len, sizeof note - len, ", %.2f of logical",
+                 ratio(stats->stored_bytes, stats->logical_bytes));
+    }
     print_bytes("Stored", stats->stored_bytes, note);
     print_bytes("On disk", stats->file_bytes, "the store's files");
 }

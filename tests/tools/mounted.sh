@@ -21,9 +21,12 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# mount_it: mounts in a process whose number we know
+# mount_it: mounts in a process whose number we know, and which may open few files
 mount_it() {
-    "$holdfast" mount --foreground "$state" 2>"$scratch/log" &
+    (
+        ulimit -n 128
+        exec "$holdfast" mount --foreground "$state" 2>"$scratch/log"
+    ) &
     daemon=$!
     for _ in $(seq 500); do
         mountpoint -q "$state" && ls "$state" >/dev/null && return
@@ -88,6 +91,21 @@ run 0 session cat "one@$head:notes"
 [ "$(wc -l <"$scratch/out")" -eq 3 ] || fail 'the head does not have all lines'
 run 0 session cat "one@$((head - 1)):notes"
 [ "$(wc -l <"$scratch/out")" -eq 2 ] || fail 'the version before does not have one line less'
+
+# What agents have open takes no descriptors of the daemon.
+mkdir "$state/many"
+for n in $(seq 300); do echo "$n" >"$state/many/$n"; done
+tail -q -n 0 -f "$state"/many/* >/dev/null 2>&1 &
+reader=$!
+for _ in $(seq 500); do
+    [ "$(find "/proc/$reader/fd" -lname "$state/many/*" | wc -l)" -eq 300 ] && break
+    sleep 0.02
+done
+open=$(find "/proc/$reader/fd" -lname "$state/many/*" | wc -l)
+[ "$open" -eq 300 ] || fail "only $open of 300 files could be opened"
+echo more >>"$state/many/1" || fail 'with many files open nothing can be written'
+kill "$reader"
+wait "$reader" 2>/dev/null
 
 # A dead one.
 kill -KILL "$daemon"

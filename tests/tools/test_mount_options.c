@@ -92,6 +92,9 @@ static void unknown_options_and_values_are_named(void **state)
     assert_non_null(strstr(err.message, "memory"));
     assert_int_equal(parse("memory=much", &options, &err), HF_USAGE);
     assert_non_null(strstr(err.message, "much"));
+    assert_non_null(strstr(err.message, "looks like 256M"));
+    assert_int_equal(parse("wait=long", &options, &err), HF_USAGE);
+    assert_non_null(strstr(err.message, "looks like 500ms"));
     assert_int_equal(parse("wait", &options, &err), HF_USAGE);
     assert_non_null(strstr(err.message, "needs a value"));
     assert_int_equal(parse("ro=1", &options, &err), HF_USAGE);
