@@ -446,6 +446,51 @@ static void member_that_fails_does_not_disturb_its_batch(void **state)
     end_workers(workers);
 }
 
+struct late_failure {
+    struct gate gate;
+    const struct writer *writer;
+    uint64_t before;
+    bool failed;
+};
+
+/* As pass_gate(); and the second transaction fails as one whose log could not be synced, once. */
+static int fail_second(enum shim_call call, bool log, void *arg)
+{
+    struct late_failure *late = arg;
+
+    pass_gate(call, log, &late->gate);
+    if (!log || call != SHIM_WRITE || late->failed ||
+        late->writer->transactions - late->before != 2)
+        return SQLITE_OK;
+    late->failed = true;
+    return SQLITE_IOERR_FSYNC;
+}
+
+static void batch_whose_sync_failed_is_not_tried_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct writer *writer = &engine_of(fixture)->writer;
+    struct worker *workers = make_workers(fixture, DURABILITY_RELAXED);
+    struct late_failure late = {.writer = writer, .before = writer->transactions};
+
+    gate_init(&late.gate, SHIM_WRITE);
+    shim_set_hook(fail_second, &late);
+    start(&workers[0]);
+    gate_wait_reached(&late.gate);
+    for (int i = 1; i < WORKERS; i++)
+        start(&workers[i]);
+    wait_until_queued(writer, WORKERS - 1);
+    gate_open(&late.gate);
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_int_equal(workers[i].status, i == 0 ? HF_OK : HF_FAILED);
+    }
+    assert_true(late.failed);
+    shim_set_hook(NULL, NULL);
+    assert_sound(fixture);
+    end_workers(workers);
+}
+
 /* While the first commit is being synced, the others are committed; one more sync serves them all. */
 static void commits_that_wait_share_a_sync(void **state)
 {
@@ -846,6 +891,7 @@ int main(int argc, char **argv)
         PLAIN(store_reopens_after_a_crash),
         WITH_STORE(commits_that_wait_share_a_transaction),
         WITH_STORE(member_that_fails_does_not_disturb_its_batch),
+        WITH_STORE(batch_whose_sync_failed_is_not_tried_again),
         WITH_STORE(commits_that_wait_share_a_sync),
         WITH_STORE(relaxed_commit_does_not_sync_and_sync_does),
         WITH_STORE(failed_sync_is_final_until_the_store_is_opened_anew),

@@ -60,6 +60,13 @@ static int hold(struct log_file *file, const void *data, int len)
     return buf_append(&file->held, data, (size_t)len) == HF_OK ? SQLITE_OK : SQLITE_IOERR_NOMEM;
 }
 
+/* The transaction has failed: written later, its frames could lie over those of another process. */
+static void drop_held(struct log_file *file)
+{
+    file->held.len = 0;
+    file->after_header = false;
+}
+
 static int write_header(struct log_file *file, const void *data, sqlite3_int64 at)
 {
     int code = SQLITE_OK;
@@ -70,6 +77,10 @@ static int write_header(struct log_file *file, const void *data, sqlite3_int64 a
     }
     if (code == SQLITE_OK)
         code = hold(file, data, FRAME_HEADER);
+    if (code != SQLITE_OK) {
+        drop_held(file);
+        return code;
+    }
     file->after_header = true;
     file->ends = ends_transaction(data);
     return code;
@@ -80,7 +91,9 @@ static int write_page(struct log_file *file, const void *data, int len)
     int code = hold(file, data, len);
 
     file->after_header = false;
-    if (code == SQLITE_OK && (file->ends || file->held.len >= HELD_MAX))
+    if (code != SQLITE_OK)
+        drop_held(file);
+    else if (file->ends || file->held.len >= HELD_MAX)
         code = flush(file);
     return code;
 }

@@ -99,8 +99,11 @@ static int refresh(struct writer *writer, struct hf_error *err)
 
 static int begin(struct writer *writer, struct transaction *ret_transaction, struct hf_error *err)
 {
-    int rc = db_run(&writer->db, QUERY_BEGIN, DB_NO_VALUES, err);
+    int rc = medium_check(writer->medium, err); /* it may have failed while this one waited */
 
+    if (rc != HF_OK)
+        return rc;
+    rc = db_run(&writer->db, QUERY_BEGIN, DB_NO_VALUES, err);
     if (rc == HF_OK)
         rc = refresh(writer, err);
     if (rc != HF_OK) {
