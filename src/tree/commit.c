@@ -14,6 +14,8 @@
  *  memory. On its way to the store it is there several times: plain, cut, and packed. */
 #define SPILL_BYTES_MAX (8U << 20)
 #define SPILL_MEMORY_PART 32
+/** When a rescue failed for want of room, it is tried again after this. */
+#define RETRY_NS 1000000000LL
 
 /* --- building --------------------------------------------------------------------------------- */
 
@@ -451,24 +453,30 @@ int session_spill(struct session *session, struct inode *inode)
 /* --- losing and failing ------------------------------------------------------------------------ */
 
 /** Hands uncommitted work to the store as a rescue version. The lock is let go meanwhile. */
-static void rescue(struct session *session, const char *reason)
+static int rescue(struct session *session, const char *reason)
 {
     struct tree *tree = session->tree;
     struct object *objects = NULL;
     struct meta_strings meta = {0};
     struct commit commit;
     uint64_t id;
+    int rc;
 
-    if (session->change_seq == session->committed_seq || build(session, NULL) != HF_OK ||
-        prepare(session, true, &commit, &meta, &objects) != HF_OK)
-        return;
+    if (session->change_seq == session->committed_seq)
+        return HF_OK;
+    rc = build(session, NULL);
+    if (rc == HF_OK)
+        rc = prepare(session, true, &commit, &meta, &objects);
+    if (rc != HF_OK)
+        return rc;
     session->sink_busy = true;
     pthread_mutex_unlock(&session->lock);
-    store_rescue(tree->store, tree->host, &commit, reason, &id, NULL);
+    rc = store_rescue(tree->store, tree->host, &commit, reason, &id, NULL);
     pthread_mutex_lock(&session->lock);
     session->sink_busy = false;
     free(objects);
     meta_strings_free(&meta);
+    return rc;
 }
 
 /** Takes uncommitted work away and starts over from the head. */
@@ -491,13 +499,33 @@ static int start_over(struct session *session)
     return rc;
 }
 
+/** Whether what a store answered to a rescue may be another answer later: until then the work stays here. */
+static bool passes(int status)
+{
+    return status == HF_NOSPC || status == HF_QUOTA || status == HF_NOMEM || status == HF_BUSY ||
+           status == HF_TIMEOUT;
+}
+
 void session_lost(struct session *session, const char *reason)
 {
     while (session->sink_busy)
         pthread_cond_wait(&session->cond, &session->lock);
     session_set_phase(session, PHASE_LOST);
-    rescue(session, reason);
-    start_over(session);
+    if (passes(rescue(session, reason))) {
+        session->due = timer_now() + RETRY_NS;
+        timer_set(session, session->due);
+        pthread_cond_broadcast(&session->cond);
+    } else {
+        start_over(session);
+    }
+}
+
+void session_rescue_again(struct session *session)
+{
+    while (session->sink_busy)
+        pthread_cond_wait(&session->cond, &session->lock);
+    if (session->phase == PHASE_LOST)
+        session_lost(session, "the lease was lost");
 }
 
 int session_recover(struct session *session)

@@ -21,6 +21,8 @@ int session_commit_all(struct session *session, bool sync);
 int session_spill(struct session *session, struct inode *inode);
 /** The lease is gone: keeps uncommitted work as a rescue version and reloads from the head. Locked. */
 void session_lost(struct session *session, const char *reason);
+/** The timer: when the store had no room for the rescue version, it is tried again. Locked. */
+void session_rescue_again(struct session *session);
 /** Leaves PHASE_FAILED when no file is open any more. 0: the session can be used again. Locked. */
 int session_recover(struct session *session);
 

@@ -186,6 +186,39 @@ static void fsync_after_a_lost_lease_waits_for_the_medium(void **state)
     tree_release(handle);
 }
 
+static int count_rescues(const struct root_info *root, void *arg)
+{
+    *(unsigned *)arg += root->kind == ROOT_RESCUE;
+    return 0;
+}
+
+/* The store has no room for the rescue version either. */
+static void lost_work_is_kept_until_there_is_room_for_it(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    struct mount *mount = *state;
+    struct tree_handle *handle;
+    struct session_head head;
+    unsigned rescues = 0;
+
+    assert_int_equal(mount_openfile(mount, "s/a", O_CREAT | O_RDWR, 0644, &handle), HF_OK);
+    assert_int_equal(tree_write(handle, &mount->caller, 0, "x", 1), HF_OK);
+    assert_int_equal(faulty_store_set(mount->store, "rescue@1:ENOSPC", NULL), HF_OK);
+    assert_int_equal(store_session_find(mount->store, "s", &head, NULL), HF_OK);
+    assert_int_equal(
+        store_lease_break(mount->store, head.sid, token_of(mount, "s"), "a test", NULL), HF_OK);
+    assert_int_equal(tree_flush(handle, 0), HF_FENCED);
+    assert_int_equal(mount_mkdir(mount, "s/d", 0755), HF_FENCED);
+    for (int i = 0; i < 1000 && rescues == 0; i++) {
+        nanosleep(&pause, NULL);
+        assert_int_equal(store_roots(mount->store, count_rescues, &rescues, NULL), HF_OK);
+    }
+    assert_int_equal(rescues, 1);
+    assert_int_equal(tree_flush(handle, 0), HF_FENCED);
+    tree_release(handle);
+    assert_int_equal(mount_mkdir(mount, "s/d", 0755), HF_OK);
+}
+
 static void fsync_of_what_was_only_loaded_waits_for_the_medium(void **state)
 {
     struct mount *mount = *state;
@@ -297,6 +330,7 @@ int main(void)
         TEST(commit_whose_answer_was_lost_is_found_again),
         TEST(failed_sync_is_not_called_good_later),
         TEST(fsync_after_a_lost_lease_waits_for_the_medium),
+        TEST(lost_work_is_kept_until_there_is_room_for_it),
         TEST(fsync_of_what_was_only_loaded_waits_for_the_medium),
         TEST(unreadable_chunk_is_an_error_and_no_wrong_bytes),
         TEST(any_failing_call_loses_nothing_acknowledged),
