@@ -61,10 +61,10 @@ static unsigned count_others(struct events *events)
 {
     struct db *reader;
     sqlite3_stmt *statement = NULL;
-    unsigned others = 0;
+    unsigned others = 1; /* who cannot be counted is taken to be about */
 
     if (readers_take(&events->store->readers, &reader, NULL) != HF_OK)
-        return 0;
+        return others;
     if (db_start(reader, QUERY_WRITER_FACTS, DB_VALUES(db_uint(events->host)), &statement, NULL) ==
             HF_OK &&
         db_next(reader, statement, NULL) == 1)
