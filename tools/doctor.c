@@ -30,7 +30,7 @@ const struct command command_doctor = {
     .group = COMMAND_MOUNT,
     .summary = "Check this machine, the store and the mount point",
     .operands = "[MOUNTPOINT]",
-    .details = "Changes nothing. Says what to do about each finding. The exit code is 0 unless\n"
+    .details = "Changes nothing. Says what to do about each finding. The exit status is 0 unless\n"
                "something has to be mended; warnings do not count.",
     .options = specs,
     .max_operands = 1,

@@ -47,7 +47,7 @@ static void print_help(void)
     puts("\nOptions\n"
          "  --store URL        the store, as sqlite:/path/to/store.db\n"
          "                     (default: $HOLDFAST_STORE, else the embedded store in your\n"
-         "                     data folder)\n"
+         "                     data directory)\n"
          "  --version          print the version\n"
          "  -h, --help         print this help\n\n"
          "'holdfast COMMAND --help' explains a command; 'man holdfast-COMMAND' tells more.");

@@ -40,7 +40,8 @@ struct option_spec {
 #define OPTION_STORE(type, member)                                                                 \
     {                                                                                              \
         "store", 0, OPTION_STRING, offsetof(type, member), "URL",                                  \
-            "the store (default: $HOLDFAST_STORE, else the embedded\nstore in your data folder)"   \
+            "the store (default: $HOLDFAST_STORE, else the embedded\nstore in your data "          \
+            "directory)"                                                                           \
     }
 
 /** Options may stand before and after operands; "--" ends them.

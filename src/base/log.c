@@ -6,22 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static enum log_level threshold = LOG_LEVEL_INFO;
-
-void log_set_level(enum log_level level)
-{
-    threshold = level;
-}
-
 void log_write(enum log_level level, const char *format, ...)
 {
-    static const char *const names[] = {"error: ", "warning: ", "", "debug: "};
+    static const char *const names[] = {"error: ", "warning: ", ""};
     char line[1024];
     va_list args;
     size_t len;
 
-    if (level > threshold)
-        return;
     snprintf(line, sizeof line - 1, "holdfast: %s", names[level]);
     len = strlen(line);
     va_start(args, format);

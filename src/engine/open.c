@@ -129,8 +129,8 @@ static int make_folders(char *path, struct hf_error *err)
         if (slash)
             *slash = '\0';
         if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return hf_fail(err, hf_status_from_errno(errno), "cannot make the folder %s: %s", path,
-                           strerror(errno));
+            return hf_fail(err, hf_status_from_errno(errno), "cannot make the directory %s: %s",
+                           path, strerror(errno));
         if (!slash)
             return HF_OK;
         *slash = '/';

@@ -24,6 +24,7 @@ trap clean_up EXIT
 # mount_it: mounts in a process whose number we know, and which may open few files
 mount_it() {
     (
+        # shellcheck disable=SC3045 # every shell that is a sh on Linux has it
         ulimit -n 128
         exec "$holdfast" mount --foreground "$state" 2>"$scratch/log"
     ) &

@@ -77,7 +77,7 @@ int db_fail(struct db *db, int code, struct hf_error *err)
     if (status == HF_NOSPC)
         return hf_fail(err, status, "no space left for the store file");
     if (status == HF_ROFS) /* readers, too, share an index of the log beside it */
-        return hf_fail(err, status, "the store file%s%s or its folder cannot be written",
+        return hf_fail(err, status, "the store file%s%s or its directory cannot be written",
                        path ? " " : "", path ? path : "");
     if ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN)
         return hf_fail(err, status, "the store file: %s%s%s", text, system_error ? ": " : "",
