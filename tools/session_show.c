@@ -77,8 +77,8 @@ static void print_session(const struct session_info *info, uint64_t versions)
     print_text("Git root", info->meta.git_root);
     print_moment("Created", info->created);
     print_moment("Changed", info->head.time);
-    printf("%-12s %s in %" PRIu64 " files\n", "Size", text_size(info->head.bytes, text),
-           info->head.files);
+    printf("%-12s %s in %" PRIu64 " file%s\n", "Size", text_size(info->head.bytes, text),
+           info->head.files, info->head.files == 1 ? "" : "s");
     printf("%-12s %" PRIu64 " (%" PRIu64 " kept)\n", "Version", info->head.version, versions);
     object_id_hex(&info->head.root, hex);
     printf("%-12s %s\n", "Root", hex);
