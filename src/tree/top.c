@@ -359,13 +359,16 @@ static int take_token(struct session *session, uint64_t *ret_token)
     return HF_OK;
 }
 
-static void rename_loaded(struct session *session, const char *name)
+/** Under the lease of `token`; who has given it away meanwhile has nothing more to change. */
+static void rename_loaded(struct session *session, const char *name, uint64_t token)
 {
     pthread_mutex_lock(&session->lock);
     set_name(session, name);
-    session->top->ctime = session_now(session);
-    inode_mark(session, session->top);
-    session_changed(session, false);
+    if (session->token == token) {
+        session->top->ctime = session_now(session);
+        inode_mark(session, session->top);
+        session_changed(session, false);
+    }
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -395,9 +398,9 @@ static int rename_over(struct session *session, struct session *other, const cha
                               other_token, NULL);
     if (rc != HF_OK)
         return rc;
-    rename_loaded(session, new_name);
+    rename_loaded(session, new_name, token);
     if (exchange) {
-        rename_loaded(other, name);
+        rename_loaded(other, name, other_token);
     } else {
         pthread_mutex_lock(&other->lock);
         bury(other);
@@ -416,7 +419,7 @@ static int rename_to_free(struct session *session, const char *new_name)
         rc = store_session_rename(tree->store, tree->host, session->sid, token, new_name,
                                   RENAME_SESSION_NEW, 0, NULL);
     if (rc == HF_OK)
-        rename_loaded(session, new_name);
+        rename_loaded(session, new_name, token);
     return rc;
 }
 
