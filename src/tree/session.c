@@ -304,6 +304,11 @@ int session_refresh(struct session *session)
     session->unsure = false;
     if (head.version == session->version)
         return HF_OK;
+    if (session->sink_busy) { /* the store reads from what a reload throws away */
+        pthread_cond_wait(&session->cond, &session->lock);
+        session->unsure = true;
+        return session->loaded ? session_refresh(session) : session_reload(session, NULL);
+    }
     rc = session_load(session, &head, NULL);
     worker_invalidate(session);
     return rc;

@@ -514,6 +514,72 @@ static void change_while_the_lease_goes_back_asks_for_it_again(void **state)
     assert_string_equal(text, "late");
 }
 
+static void *look_at_shared(void *arg)
+{
+    struct tree_entry entry;
+    int status = mount_lookup(&intruder.pair->a, ".d/x", &entry);
+
+    (void)arg;
+    pthread_mutex_lock(&intruder.lock);
+    intruder.status = status;
+    intruder.done = true;
+    pthread_cond_signal(&intruder.cond);
+    pthread_mutex_unlock(&intruder.lock);
+    return NULL;
+}
+
+static int put_after_intrusion(struct store *store, const struct object *objects, size_t n,
+                               struct hf_error *err)
+{
+    struct timespec until;
+
+    if (!intruder.came) {
+        intruder.came = true;
+        assert_int_equal(mount_write_text(&intruder.pair->b, ".d/x", "x"), HF_OK);
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        assert_int_equal(pthread_create(&intruder.thread, NULL, look_at_shared, NULL), 0);
+        pthread_mutex_lock(&intruder.lock);
+        while (!intruder.done &&
+               pthread_cond_timedwait(&intruder.cond, &intruder.lock, &until) == 0)
+            continue;
+        pthread_mutex_unlock(&intruder.lock);
+    }
+    return intruder.real->put(store, objects, n, err);
+}
+
+/* A large file that has no name any more is written: only then has a clean shared tree something to put. */
+static void shared_tree_is_not_reloaded_while_it_hands_objects_over(void **state)
+{
+    struct pair *pair = pair_of(state);
+    uint64_t x = 88172645463325252ULL;
+    uint8_t *block = malloc(1 << 20);
+    struct tree_handle *handle;
+
+    assert_int_equal(mount_mkdir(&pair->a, ".d", 0755), HF_OK);
+    assert_int_equal(mount_openfile(&pair->a, ".d/t", O_CREAT | O_RDWR, 0644, &handle), HF_OK);
+    assert_int_equal(mount_unlink(&pair->a, ".d/t"), HF_OK);
+    intruder.came = intruder.done = false;
+    intruder.pair = pair;
+    intruder.real = pair->a.store->ops;
+    intruder.ops = *intruder.real;
+    intruder.ops.put = put_after_intrusion;
+    pair->a.store->ops = &intruder.ops;
+    for (uint64_t i = 0; i < 32 && !intruder.came; i++) {
+        for (size_t j = 0; j < 1 << 20; j += 8) {
+            x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+            memcpy(block + j, &x, 8);
+        }
+        assert_int_equal(tree_write(handle, &pair->a.caller, i << 20, block, 1 << 20), HF_OK);
+    }
+    assert_true(intruder.came);
+    assert_int_equal(pthread_join(intruder.thread, NULL), 0);
+    pair->a.store->ops = intruder.real;
+    assert_int_equal(intruder.status, HF_OK);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+    free(block);
+}
+
 /* --- the kernel's pages ----------------------------------------------------------------------------- */
 
 static bool keeps_pages(struct mount *mount, uint64_t inode)
@@ -596,6 +662,8 @@ int main(void)
         TEST(shared_lock_is_seen_by_the_other_host),
         TEST(waiting_for_another_hosts_lock_ends_with_it),
         cmocka_unit_test_setup_teardown(change_while_the_lease_goes_back_asks_for_it_again,
+                                        setup_files, teardown_files),
+        cmocka_unit_test_setup_teardown(shared_tree_is_not_reloaded_while_it_hands_objects_over,
                                         setup_files, teardown_files),
         TEST(pages_of_a_file_changed_under_another_name_are_not_kept),
         TEST(file_replaced_by_another_host_is_read_on),
