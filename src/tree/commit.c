@@ -111,7 +111,8 @@ static int save_root(struct session *session, struct object_id *ret_root, struct
     rc = root_node_encode(&root, &bytes);
     if (rc != HF_OK)
         return rc;
-    return blob_sink_add(&session->sink, OBJECT_ROOT, buf_slice(&bytes), NULL, ret_root, err);
+    return blob_sink_add(&session->sink, OBJECT_ROOT, buf_slice(&bytes),
+                         session->version > 0 ? &session->root : NULL, ret_root, err);
 }
 
 static unsigned depth_of(const struct inode *inode)
