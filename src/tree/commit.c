@@ -369,7 +369,8 @@ int session_commit(struct session *session, uint64_t seq, bool sync)
             return HF_OK;
         if (session->phase == PHASE_LOST)
             return HF_FENCED;
-        if (session->phase == PHASE_FAILED)
+        /* Work that was reported as lost is not committed when the reload that takes it away fails. */
+        if (session->phase == PHASE_FAILED || !session->loaded)
             return HF_FAILED;
         if (session->sink_busy) {
             if (follow(session, seq, &status))
@@ -548,6 +549,7 @@ int session_recover(struct session *session)
     if (session->phase != PHASE_FAILED)
         return HF_OK;
     rc = start_over(session);
-    session->token = token;
+    if (rc == HF_OK)
+        session->token = token;
     return rc;
 }

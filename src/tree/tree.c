@@ -209,6 +209,9 @@ int tree_commit_all(struct tree *tree, bool sync, struct hf_error *err)
 
     if (rc == HF_OK)
         rc = all.status;
+    /* Sessions that are not in memory any more may have been committed without a sync. */
+    if (rc == HF_OK && sync)
+        rc = store_sync(tree->store, NULL);
     if (rc != HF_OK)
         hf_fail(err, rc, "not everything could be committed: %s", hf_status_text(rc));
     return rc;
