@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
+const EX_TEMPFAIL = 75;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** One host of a client: a home directory whose session-state is plain, or a mount of a store. */
@@ -80,11 +81,24 @@ class MountedHost extends Host {
     execFileSync(process.env.HOLDFAST, ['adopt', '--store', this.store, this.state], { encoding: 'utf8' });
   }
 
+  /** The processes of a client that was killed take a moment to end; until then the mount is in use. */
+  async #unmount() {
+    for (let tries = 0; ; tries++) {
+      try {
+        execFileSync(process.env.HOLDFAST, ['umount', this.state]);
+        return;
+      } catch (error) {
+        if (error.status !== EX_TEMPFAIL || tries === 100) throw error;
+        await pause(100);
+      }
+    }
+  }
+
   /** 'umount': asks for it; 'term': a signal to the daemon; 'kill': the daemon dies on the spot, and
    *  leaves a stale mount behind, which the next start() replaces. */
   async stop(how) {
     const { child, closed } = this.#daemon;
-    if (how === 'umount') execFileSync(process.env.HOLDFAST, ['umount', this.state]);
+    if (how === 'umount') await this.#unmount();
     else child.kill(how === 'kill' ? 'SIGKILL' : 'SIGTERM');
     const { code, signal } = await closed;
     this.#daemon = null;
