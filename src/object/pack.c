@@ -37,19 +37,22 @@ int object_pack(struct slice content, struct slice base, struct buf *packed,
                 enum object_encoding *ret_encoding)
 {
     enum object_encoding encoding = OBJECT_PLAIN;
-    size_t len = 0;
+    size_t len;
     uint8_t *out;
     int rc, delta = 0;
 
     assert(content.len <= OBJECT_MAX_SIZE && base.len <= OBJECT_MAX_SIZE);
+    if (content.len == 0) {
+        *ret_encoding = OBJECT_PLAIN;
+        return HF_OK;
+    }
     rc = buf_reserve(packed, content.len + content.len / 2);
     if (rc != HF_OK)
         return rc;
     out = packed->data + packed->len;
     if (base.len > 0 && content.len > 1)
         delta = compress(content, base, out + content.len, content.len / 2);
-    if (content.len > 0)
-        len = pack_alone(content, delta > 0 ? 2 * (size_t)delta : content.len, out, &encoding);
+    len = pack_alone(content, delta > 0 ? 2 * (size_t)delta : content.len, out, &encoding);
     if (delta > 0 && encoding == OBJECT_PLAIN) {
         encoding = OBJECT_LZ4_BASE;
         len = (size_t)delta;
