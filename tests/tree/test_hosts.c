@@ -614,6 +614,31 @@ static void pages_of_a_file_changed_under_another_name_are_not_kept(void **state
     tree_forget(pair->b.tree, s.inode, 1);
 }
 
+static struct tree_handle *held_open;
+
+/** Reads through the open file alone: nothing else asks for the head. */
+static bool open_file_says_two(struct pair *pair)
+{
+    uint8_t text[8];
+    size_t len = 0;
+
+    (void)pair;
+    return tree_read(held_open, 0, sizeof text, text, &len) == HF_OK && len == 3 &&
+           memcmp(text, "two", 3) == 0;
+}
+
+static void reader_is_told_of_a_new_version_without_asking(void **state)
+{
+    struct pair *pair = pair_of(state);
+
+    assert_int_equal(mount_write_text(&pair->a, "s/f", "one"), HF_OK);
+    assert_int_equal(mount_openfile(&pair->b, "s/f", O_RDONLY, 0, &held_open), HF_OK);
+    assert_false(open_file_says_two(pair));
+    assert_int_equal(mount_write_text(&pair->a, "s/f", "two"), HF_OK);
+    assert_true(eventually(open_file_says_two, pair));
+    assert_int_equal(mount_closefile(held_open), HF_OK);
+}
+
 static char folder[64];
 
 /** A pair on an engine that lets its calls be replaced. */
@@ -651,6 +676,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(close_is_seen_by_the_next_open),
+        TEST(reader_is_told_of_a_new_version_without_asking),
         TEST(idle_lease_goes_to_who_asks),
         TEST(open_file_pins_the_lease),
         TEST(closed_file_pins_no_lease),
