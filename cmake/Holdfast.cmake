@@ -12,7 +12,7 @@ target_compile_definitions(holdfast_flags INTERFACE _GNU_SOURCE HOLDFAST_VERSION
 target_include_directories(holdfast_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 
 # The layers, lowest first. A library may link libraries of lower layers only.
-set(HOLDFAST_LAYERS base object store engine tree edge tool)
+set(HOLDFAST_LAYERS base object store wire engine tree edge tool)
 
 # holdfast_library(NAME LAYER layer SOURCES file... [LINKS target...] [USES imported target...])
 #   LINKS names libraries of this project and is checked against the layers; USES names others' libraries.

@@ -33,9 +33,15 @@ struct store_ops {
     int (*host_register)(struct store *, const struct host_identity *,
                          const struct store_listener *, uint64_t *, struct hf_error *);
     int (*host_heartbeat)(struct store *, uint64_t, struct hf_error *);
+    int (*host_detach)(struct store *, uint64_t, uint32_t, struct hf_error *);
+    int (*host_end)(struct store *, uint64_t, struct hf_error *);
+    int64_t (*host_deadline)(struct store *, uint64_t);
     int (*host_list)(struct store *, host_visit_fn, void *, struct hf_error *);
     int (*lease_acquire)(struct store *, uint64_t, uint64_t, uint32_t, struct lease *,
                          struct hf_error *);
+    int (*lease_ask)(struct store *, uint64_t, uint64_t, uint32_t, struct lease *, int64_t *,
+                     struct hf_error *);
+    int (*lease_withdraw)(struct store *, uint64_t, uint64_t, struct hf_error *);
     int (*lease_release)(struct store *, uint64_t, uint64_t, uint64_t, struct hf_error *);
     int (*lease_refuse)(struct store *, uint64_t, uint64_t, uint64_t, const char *,
                         struct hf_error *);

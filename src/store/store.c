@@ -182,6 +182,11 @@ int store_rescue(struct store *store, uint64_t host, const struct commit *commit
 
 /* --- host sessions and leases ------------------------------------------------------------------ */
 
+static int absent(const struct store *store, struct hf_error *err)
+{
+    return hf_fail(err, HF_UNSUPPORTED, "the engine %s cannot do that", store->ops->name);
+}
+
 int store_host_register(struct store *store, const struct host_identity *identity,
                         const struct store_listener *listener, uint64_t *ret_host,
                         struct hf_error *err)
@@ -199,6 +204,29 @@ int store_host_heartbeat(struct store *store, uint64_t host, struct hf_error *er
     return rc != HF_OK ? rc : store->ops->host_heartbeat(store, host, err);
 }
 
+int store_host_detach(struct store *store, uint64_t host, uint32_t grace_ms, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    if (rc == HF_OK && !store->ops->host_detach)
+        rc = absent(store, err);
+    return rc != HF_OK ? rc : store->ops->host_detach(store, host, grace_ms, err);
+}
+
+int store_host_end(struct store *store, uint64_t host, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    if (rc == HF_OK && !store->ops->host_end)
+        rc = absent(store, err);
+    return rc != HF_OK ? rc : store->ops->host_end(store, host, err);
+}
+
+int64_t store_host_deadline(struct store *store, uint64_t host)
+{
+    return store->ops->host_deadline ? store->ops->host_deadline(store, host) : INT64_MAX;
+}
+
 int store_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err)
 {
     assert(store && visit);
@@ -214,6 +242,32 @@ int store_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint32
     if (rc == HF_OK)
         rc = check_sid(sid, err);
     return rc != HF_OK ? rc : store->ops->lease_acquire(store, host, sid, wait_ms, ret_lease, err);
+}
+
+int store_lease_ask(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                    struct lease *ret_lease, int64_t *ret_again, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(ret_lease && ret_again);
+    if (rc == HF_OK)
+        rc = check_sid(sid, err);
+    if (rc == HF_OK && !store->ops->lease_ask)
+        rc = absent(store, err);
+    return rc != HF_OK
+               ? rc
+               : store->ops->lease_ask(store, host, sid, wait_ms, ret_lease, ret_again, err);
+}
+
+int store_lease_withdraw(struct store *store, uint64_t host, uint64_t sid, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    if (rc == HF_OK)
+        rc = check_sid(sid, err);
+    if (rc == HF_OK && !store->ops->lease_withdraw)
+        rc = absent(store, err);
+    return rc != HF_OK ? rc : store->ops->lease_withdraw(store, host, sid, err);
 }
 
 int store_lease_release(struct store *store, uint64_t host, uint64_t sid, uint64_t token,

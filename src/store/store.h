@@ -3,14 +3,14 @@
  * The store: objects, sessions and their heads, history, leases, locks, snapshots, events.
  *
  * This is the one seam of the system. The mount, the server and every tool see only this interface;
- * engines (sqlite, memory, later remote and postgres) and decorators (trace, faulty) implement it; one
+ * engines (sqlite, memory, remote, later postgres) and decorators (trace, faulty) implement it; one
  * contract suite (tests/store/contract.c) runs against all of them.
  *
  *        mount, tools, server
  *               |  store_*()              store.c: checks arguments, then calls the engine
  *        [trace] [faulty]                 decorators: a store on top of a store
  *               |
- *        sqlite | memory | ...            engines
+ *        sqlite | memory | remote | ...   engines
  *
  * Contract of every call:
  *   - Returns 0 or a negative enum hf_status; `err` may be NULL. `ret_` arguments are untouched on
@@ -136,13 +136,29 @@ int store_rescue(struct store *store, uint64_t host, const struct commit *commit
 
 /* --- host sessions and leases ------------------------------------------------------------------ */
 
-/** Registers a mount. One host session per store handle; events go to `listener` (borrowed until
- *  store_close(); NULL: nobody listens) from a thread of the engine. */
+/**
+ * Registers a mount; its events go to `listener` (borrowed until the host session ends; NULL: nobody
+ * listens) from a thread of the engine. A handle may have many host sessions (a server's has one for each
+ * mount), each with its own events.
+ *   - The same identity again, while its host session (with a TTL) lives: that one is resumed, under the
+ *     same number, with its leases and tokens; EVENT_MISSED follows. Events go to the new listener.
+ *   - Another incarnation or boot of the same mount (host_id, mount_id, principal): the older host session
+ *     ends at once, and its leases are free.
+ */
 int store_host_register(struct store *store, const struct host_identity *identity,
                         const struct store_listener *listener, uint64_t *ret_host,
                         struct hf_error *err);
 /** Renews the host session and all its leases. HF_FENCED: it was taken for dead. */
 int store_host_heartbeat(struct store *store, uint64_t host, struct hf_error *err);
+/** The host's listener is called no more (nor is it being called when this returns), and the host dies
+ *  unless it is registered again within `grace_ms` (at most its TTL). For hosts with a TTL. */
+int store_host_detach(struct store *store, uint64_t host, uint32_t grace_ms, struct hf_error *err);
+/** Ends a host session: its leases go to those who wait, or are free; its locks are dropped. Calls that
+ *  wait on its behalf return HF_FENCED. */
+int store_host_end(struct store *store, uint64_t host, struct hf_error *err);
+/** The moment by CLOCK_BOOTTIME (ns) from which on the host may admit no change any more: a margin before
+ *  its leases can be another's. INT64_MAX where the kernel ends a host session and no clock. Costs nothing. */
+int64_t store_host_deadline(struct store *store, uint64_t host);
 int store_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err);
 
 /**
@@ -153,6 +169,16 @@ int store_host_list(struct store *store, host_visit_fn visit, void *arg, struct 
  */
 int store_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
                         struct lease *ret_lease, struct hf_error *err);
+/**
+ * The same without waiting. HF_PENDING: the holder was recalled, and `host` stands in the queue of the lease
+ * with `wait_ms` as its patience, from its first ask on; a lease that is given back is granted to the first of
+ * the queue in the same transaction. Ask again on EVENT_LEASE_ANSWERED, and at `*ret_again` (CLOCK_BOOTTIME,
+ * ns) at the latest: then too HF_BUSY is told. Asking again keeps the place.
+ */
+int store_lease_ask(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                    struct lease *ret_lease, int64_t *ret_again, struct hf_error *err);
+/** Leaves the queue. A lease that was granted meanwhile is given back. */
+int store_lease_withdraw(struct store *store, uint64_t host, uint64_t sid, struct hf_error *err);
 /** Gives it back. HF_FENCED when it was not current any more. */
 int store_lease_release(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
                         struct hf_error *err);

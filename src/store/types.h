@@ -64,6 +64,7 @@ struct session_info {
 
 /** All given conditions must hold. All zero: every live session. */
 struct session_filter {
+    uint64_t sid;                                     /**< this one only; 0: any */
     const char *name_glob;                            /**< fnmatch(3) pattern */
     const char *repository, *branch, *cwd, *git_root; /**< equal */
     int64_t changed_since;                            /**< head's time ≥ */
@@ -112,13 +113,27 @@ struct host_identity {
     uint32_t pid;
     const char *host_name;
     const char *mount_point; /**< for messages; or NULL */
+    /** Who vouches for it: what its certificate says. NULL: nobody, an embedded store. A host session is
+     *  only ever resumed or replaced by one of the same principal. */
+    const char *principal;
+    /** 0: it lives as long as the handle that registered it, as the kernel sees it. Else it must be heard of
+     *  (store_host_heartbeat()) at least every so many ms by the store's clock, or it is dead. */
+    uint32_t ttl_ms;
 };
+
+/** Bounds and default of a host session's TTL. */
+#define HOST_TTL_MIN_MS 5000
+#define HOST_TTL_MAX_MS 600000
+#define HOST_TTL_DEFAULT_MS 30000
+/** So long a host whose connection ended may take to come back before it counts as dead. */
+#define HOST_RECONNECT_MS 2000
 
 struct host_info {
     uint64_t host;
     struct host_identity identity;
     bool alive;
     int64_t registered;
+    int64_t expires; /**< when it dies if nothing is heard of it; 0: never by time */
 };
 typedef int (*host_visit_fn)(const struct host_info *info, void *arg);
 
@@ -148,6 +163,9 @@ struct lease_info {
     int64_t since;
     const char *pinned_by; /**< as last answered to a recall; or NULL */
     bool holder_alive;
+    int64_t expires; /**< when the holder dies if nothing is heard of it; 0: never by time */
+    const char *const *waiting; /**< host names of those who wait for it, first come first */
+    size_t nwaiting;
 };
 typedef int (*lease_visit_fn)(const struct lease_info *info, void *arg);
 
@@ -182,6 +200,9 @@ enum event_kind {
     EVENT_SESSIONS_CHANGED = 4, /**< another host created, renamed, deleted or undeleted `sid` */
     EVENT_HOSTS_CHANGED = 5, /**< other_hosts says how many other hosts are registered and alive */
     EVENT_LOCKS_CHANGED = 6,
+    EVENT_LEASE_ANSWERED = 7, /**< to a host that waits for the lease of `sid`: ask again now */
+    EVENT_MISSED = 8,    /**< contact was lost and is back: anything above may have been missed */
+    EVENT_HOST_LOST = 9, /**< the host session is over and all its leases with it: register anew */
 };
 
 struct store_event {
@@ -192,7 +213,8 @@ struct store_event {
     unsigned other_hosts;
 };
 
-/** Called from one thread of the engine, in order. It may call the store, but not store_close(). */
+/** Called from one thread of the engine, in order. It may call the store, but not store_close() nor
+ *  store_host_end(). */
 struct store_listener {
     void (*event)(const struct store_event *event, void *arg);
     void *arg;

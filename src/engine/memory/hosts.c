@@ -191,7 +191,7 @@ int memory_host_list(struct store *store, host_visit_fn visit, void *arg, struct
         return rc;
     for (size_t i = 0; rc == HF_OK && i < world->nhosts; i++) {
         const struct memory_host *entry = &world->hosts[i];
-        struct host_info info = {i + 1, entry->identity, entry->alive, entry->registered};
+        struct host_info info = {i + 1, entry->identity, entry->alive, entry->registered, 0};
 
         rc = visit(&info, arg);
     }

@@ -237,7 +237,7 @@ int sqlite_host_list(struct store *base, host_visit_fn visit, void *arg, struct 
         if (rc != HF_OK)
             break;
         info = (struct host_info){row.host, row.identity,
-                                  row.alive && host_is_alive(store, row.host), row.registered};
+                                  row.alive && host_is_alive(store, row.host), row.registered, 0};
         rc = visit(&info, arg);
     }
     db_done(statement);

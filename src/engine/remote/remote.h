@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The remote engine: a store that a server keeps, over TLS.
+ *
+ *     holdfast://HOST[:PORT][,HOST2[:PORT]...][?cert=FILE&key=FILE&ca=FILE]      port 7420
+ *
+ * Without `cert`, the bundle $HOLDFAST_CERT, else $XDG_CONFIG_HOME/holdfast/host.pem, else
+ * /etc/holdfast/host.pem.
+ *
+ *     caller's thread   builds a Request, queues it, waits for its answer
+ *     loop's thread     connects, sends, receives, beats (store/contact.h), tells events to a third
+ *     teller's thread   calls the listener
+ *
+ * When the connection breaks, requests that are not answered wait, and are sent again on the next one, marked
+ * `retry`: the server tells what became of them. A call of a host session waits at most until its deadline
+ * (store_host_deadline()), one without at most REMOTE_PATIENCE_MS; then it returns HF_TIMEOUT.
+ */
+#ifndef ENGINE_REMOTE_REMOTE_H
+#define ENGINE_REMOTE_REMOTE_H
+
+#include "base/clock.h"
+#include "engine/options.h"
+#include "store/engine.h"
+
+#define REMOTE_PORT 7420
+#define REMOTE_PATIENCE_MS 30000
+
+/** `rest`: the URL after "holdfast://". Connects once, to learn what the store is: HF_TIMEOUT, HF_ACCESS,
+ *  HF_CONFIG. */
+int remote_store_open(const char *rest, unsigned flags, const struct clock *clock,
+                      struct store **ret_store, struct hf_error *err);
+
+#endif
