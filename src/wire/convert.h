@@ -16,10 +16,11 @@
 /** A list of messages for `objects`, LZ4-compressed where that is smaller. */
 int wire_fill_objects(const struct object *objects, size_t n, struct wire_arena *arena,
                       Holdfast__Wire__Object ***ret_list, struct hf_error *err);
-/** Decompresses; the contents live in `arena`. Ids are not verified: the engine does that. */
+/** The reverse. Decompresses; the contents live in `arena`. Ids are not verified: the engine does that. */
 int wire_read_objects(Holdfast__Wire__Object **list, size_t n, struct wire_arena *arena,
                       struct object **ret_objects, struct hf_error *err);
 
+/** A commit with its objects, both ways. */
 int wire_fill_commit(const struct commit *commit, struct wire_arena *arena,
                      Holdfast__Wire__Commit *ret_message, struct hf_error *err);
 int wire_read_commit(const Holdfast__Wire__Commit *message, struct wire_arena *arena,
