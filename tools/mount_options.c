@@ -29,32 +29,6 @@ static bool is_listed(const char *const *list, const char *word)
     return false;
 }
 
-int mount_options_duration(const char *text, uint32_t *ret_ms)
-{
-    static const struct {
-        const char *unit;
-        unsigned long long ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}};
-    unsigned long long n;
-    char *end;
-
-    if (*text < '0' || *text > '9')
-        return HF_INVAL;
-    errno = 0;
-    n = strtoull(text, &end, 10);
-    if (errno)
-        return HF_INVAL;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(end, units[i].unit) != 0)
-            continue;
-        if (n > UINT32_MAX / units[i].ms)
-            return HF_INVAL;
-        *ret_ms = (uint32_t)(n * units[i].ms);
-        return HF_OK;
-    }
-    return HF_INVAL;
-}
-
 static int add_kernel_option(struct mount_options *options, const char *word)
 {
     struct buf *kernel = &options->kernel;
@@ -99,9 +73,9 @@ static int parse_valued(const char *name, const char *value, struct mount_option
     if (strcmp(name, "memory") == 0)
         return options_parse_size(value, &options->memory);
     if (strcmp(name, "wait") == 0)
-        return mount_options_duration(value, &options->wait_ms);
+        return options_parse_duration(value, &options->wait_ms);
     if (strcmp(name, "commit_delay") == 0)
-        return mount_options_duration(value, &options->commit_delay_ms);
+        return options_parse_duration(value, &options->commit_delay_ms);
     if (strcmp(name, "claims") == 0) {
         options->claims = value;
         return HF_OK;

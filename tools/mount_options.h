@@ -23,7 +23,4 @@ struct mount_options {
 /** Adds the options of `text` ("ro,memory=64M"; it is taken apart in place). HF_USAGE. */
 int mount_options_parse(char *text, struct mount_options *options, struct hf_error *err);
 
-/** "500ms", "10s", "2m", "10" (seconds). 0 or HF_INVAL. */
-int mount_options_duration(const char *text, uint32_t *ret_ms);
-
 #endif

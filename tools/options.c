@@ -141,6 +141,33 @@ int options_parse_since(const char *text, int64_t now, int64_t *ret_time)
     return HF_INVAL;
 }
 
+int options_parse_duration(const char *text, uint32_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        unsigned long long ms;
+    } units[] = {{"ms", 1},        {"s", 1000},        {"", 1000},
+                 {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 86400 * 1000}};
+    unsigned long long n;
+    char *end;
+
+    if (*text < '0' || *text > '9')
+        return HF_INVAL;
+    errno = 0;
+    n = strtoull(text, &end, 10);
+    if (errno)
+        return HF_INVAL;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(end, units[i].unit) != 0)
+            continue;
+        if (n > UINT32_MAX / units[i].ms)
+            return HF_INVAL;
+        *ret_ms = (uint32_t)(n * units[i].ms);
+        return HF_OK;
+    }
+    return HF_INVAL;
+}
+
 static int parse_number(const char *text, uint64_t *ret_number)
 {
     char *end;
@@ -184,6 +211,8 @@ static int store_value(const struct option_spec *spec, const char *text, void *v
         return options_parse_size(text, (uint64_t *)(void *)member);
     case OPTION_SINCE:
         return options_parse_since(text, clock_realtime(&clock_system), (int64_t *)(void *)member);
+    case OPTION_DURATION:
+        return options_parse_duration(text, (uint32_t *)(void *)member);
     case OPTION_LIST:
         return append_list((char **)(void *)member, text);
     }
@@ -225,9 +254,14 @@ static int unknown_option(const struct command *command, char **argv)
 static int wrong_value(const struct command *command, const struct option_spec *spec,
                        const char *text)
 {
-    const char *wanted = spec->kind == OPTION_NUMBER ? "whole number"
-                         : spec->kind == OPTION_SIZE ? "size (512, 64K, 1.5G)"
-                                                     : "age (2h, 3d) or date (2026-01-31)";
+    static const char *const kinds[] = {
+        [OPTION_NUMBER] = "whole number",
+        [OPTION_SIZE] = "size (512, 64K, 1.5G)",
+        [OPTION_SINCE] = "age (2h, 3d) or date (2026-01-31)",
+        [OPTION_DURATION] = "duration (500ms, 30s, 5m, 1h)",
+        [OPTION_LIST] = "list",
+    };
+    const char *wanted = kinds[spec->kind];
 
     return usage_error(command, "'%s' is no %s for --%s", text, wanted, spec->name);
 }

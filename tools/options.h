@@ -24,7 +24,8 @@ enum option_kind {
     OPTION_NUMBER, /**< a whole number; uint64_t */
     OPTION_SIZE,   /**< "512", "64K", "1.5G" (powers of 1024); uint64_t bytes */
     OPTION_SINCE, /**< "2h", "3d", "2026-01-31", "2026-01-31T10:00:00Z"; int64_t ns since the epoch */
-    OPTION_LIST, /**< may be given several times, joined by ','; char *, freed by the caller */
+    OPTION_DURATION, /**< "500ms", "30s", "30", "5m", "1h", "2d"; uint32_t ms */
+    OPTION_LIST,     /**< may be given several times, joined by ','; char *, freed by the caller */
 };
 
 struct option_spec {
@@ -57,5 +58,9 @@ void options_help(const struct option_spec *options);
 int options_parse_since(const char *text, int64_t now, int64_t *ret_time);
 /** Parses the argument of an OPTION_SIZE. 0 or HF_INVAL. */
 int options_parse_size(const char *text, uint64_t *ret_size);
+
+/** Parses the argument of an OPTION_DURATION: a whole number of ms, s (also without a unit), m, h or d, at most
+ *  49 days. 0 or HF_INVAL. */
+int options_parse_duration(const char *text, uint32_t *ret_ms);
 
 #endif

@@ -20,26 +20,6 @@ static int parse(const char *text, struct mount_options *ret_options, struct hf_
     return mount_options_parse(copy, ret_options, err);
 }
 
-static void durations_have_units(void **state)
-{
-    uint32_t ms = 7;
-
-    (void)state;
-    assert_int_equal(mount_options_duration("500ms", &ms), 0);
-    assert_int_equal(ms, 500);
-    assert_int_equal(mount_options_duration("10", &ms), 0);
-    assert_int_equal(ms, 10000);
-    assert_int_equal(mount_options_duration("2m", &ms), 0);
-    assert_int_equal(ms, 120000);
-    assert_int_equal(mount_options_duration("1h", &ms), 0);
-    assert_int_equal(ms, 3600000);
-    for (const char *const *bad = (const char *const[]){"", "-1s", " 1s", "1.5s", "1d", "s",
-                                                        "99999999999999999999", "4294968s", NULL};
-         *bad; bad++)
-        assert_int_equal(mount_options_duration(*bad, &ms), HF_INVAL);
-    assert_int_equal(ms, 3600000);
-}
-
 static void options_of_ours_are_taken(void **state)
 {
     struct mount_options options;
@@ -104,7 +84,6 @@ static void unknown_options_and_values_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(durations_have_units),
         cmocka_unit_test(options_of_ours_are_taken),
         cmocka_unit_test(options_for_the_kernel_are_handed_on),
         cmocka_unit_test(what_fstab_alone_knows_is_passed_over),

@@ -17,6 +17,7 @@ struct values {
     bool flag;
     const char *text;
     uint64_t number, size;
+    uint32_t duration;
     char *list;
 };
 
@@ -25,6 +26,7 @@ static const struct option_spec specs[] = {
     {"text", 't', OPTION_STRING, offsetof(struct values, text), "TEXT", "a text"},
     {"number", 0, OPTION_NUMBER, offsetof(struct values, number), "N", "a number"},
     {"size", 0, OPTION_SIZE, offsetof(struct values, size), "SIZE", "a size"},
+    {"wait", 0, OPTION_DURATION, offsetof(struct values, duration), "TIME", "a duration"},
     {"option", 'o', OPTION_LIST, offsetof(struct values, list), "OPT", "a list"},
     {0}};
 
@@ -49,7 +51,8 @@ static int parse(const char *const *words, struct values *values, int *ret_opera
 
 static void options_stand_anywhere(void **state)
 {
-    const char *const words[] = {"a", "-f", "--text=x", "b", "--number", "7", "--size", "2K", NULL};
+    const char *const words[] = {"a",      "-f", "--text=x", "b",  "--number", "7",
+                                 "--size", "2K", "--wait",   "3s", NULL};
     struct values values;
     int operands;
 
@@ -59,6 +62,7 @@ static void options_stand_anywhere(void **state)
     assert_string_equal(values.text, "x");
     assert_int_equal(values.number, 7);
     assert_int_equal(values.size, 2048);
+    assert_int_equal(values.duration, 3000);
     assert_int_equal(operands, 2);
 }
 
@@ -88,9 +92,15 @@ static void repeated_lists_are_joined(void **state)
 
 static void wrong_lines_are_usage_errors(void **state)
 {
-    static const char *const lines[][4] = {
-        {NULL},          {"a", "b", "c", NULL},   {"a", "--nope"},      {"a", "-z"},
-        {"a", "--text"}, {"a", "--number", "1x"}, {"a", "--size", "K"}, {"a", "--number", "-1"}};
+    static const char *const lines[][4] = {{NULL},
+                                           {"a", "b", "c", NULL},
+                                           {"a", "--nope"},
+                                           {"a", "-z"},
+                                           {"a", "--text"},
+                                           {"a", "--number", "1x"},
+                                           {"a", "--size", "K"},
+                                           {"a", "--number", "-1"},
+                                           {"a", "--wait", "long"}};
     struct values values;
     int operands;
 
@@ -117,6 +127,28 @@ static void sizes_are_powers_of_1024(void **state)
     assert_int_equal(options_parse_size("1Q", &size), HF_INVAL);
     assert_int_equal(options_parse_size("99999999P", &size), HF_INVAL);
     assert_int_equal(size, 1048576);
+}
+
+static void durations_have_units(void **state)
+{
+    uint32_t ms = 7;
+
+    (void)state;
+    assert_int_equal(options_parse_duration("500ms", &ms), 0);
+    assert_int_equal(ms, 500);
+    assert_int_equal(options_parse_duration("10", &ms), 0);
+    assert_int_equal(ms, 10000);
+    assert_int_equal(options_parse_duration("2m", &ms), 0);
+    assert_int_equal(ms, 120000);
+    assert_int_equal(options_parse_duration("1h", &ms), 0);
+    assert_int_equal(ms, 3600000);
+    assert_int_equal(options_parse_duration("1d", &ms), 0);
+    assert_int_equal(ms, 86400000);
+    for (const char *const *bad = (const char *const[]){"", "-1s", " 1s", "1.5s", "1w", "s",
+                                                        "99999999999999999999", "4294968s", NULL};
+         *bad; bad++)
+        assert_int_equal(options_parse_duration(*bad, &ms), HF_INVAL);
+    assert_int_equal(ms, 86400000);
 }
 
 static void since_is_an_age_or_a_date(void **state)
@@ -146,7 +178,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_stand_anywhere),    cmocka_unit_test(two_dashes_end_the_options),
         cmocka_unit_test(repeated_lists_are_joined), cmocka_unit_test(wrong_lines_are_usage_errors),
-        cmocka_unit_test(sizes_are_powers_of_1024),  cmocka_unit_test(since_is_an_age_or_a_date),
+        cmocka_unit_test(sizes_are_powers_of_1024),  cmocka_unit_test(durations_have_units),
+        cmocka_unit_test(since_is_an_age_or_a_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
