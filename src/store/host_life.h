@@ -12,6 +12,7 @@
  *                       +---> DEAD <-+--------------------------------------------+
  *                          TTL passed                     ended by itself or replaced: DEAD from any
  *
+ * A heartbeat of a detached one was sent before its connection ended, and changes nothing.
  * A dead one never lives again: its mount registers anew, under a new number. A store that was restarted
  * cannot know when it last heard of a host, so it gives each one whole TTL from its own start.
  *
@@ -35,8 +36,8 @@ enum host_event {
 
 struct host_life {
     enum host_state state; /**< 0: new */
-    int64_t ttl;
-    int64_t until; /**< when it is dead unless something is heard of it */
+    int64_t ttl;           /**< ns, more than 0; set before the first step */
+    int64_t until;         /**< when it is dead unless something is heard of it */
 };
 
 /** Takes an event at `now` (`grace`: of HOST_CUT, ns). Returns the new state. An event that comes too late

@@ -29,12 +29,31 @@ static struct lease_step step_of(const struct lease_row *row, struct lease_reque
 
 static void assert_refused(const struct lease_row *row, struct lease_request request, int status)
 {
-    struct lease_step step = {.audit = AUDIT_RESCUE};
+    struct lease_step step = {.naudits = 77};
     struct hf_error err = {0};
 
     assert_int_equal(lease_step(row, &request, &step, &err), status);
-    assert_int_equal(step.audit, AUDIT_RESCUE); /* untouched */
+    assert_int_equal(step.naudits, 77); /* untouched */
     assert_true(err.message[0] != '\0');
+}
+
+/* The last of the step's `n` entries is this one. */
+static void assert_audits(const struct lease_step *step, size_t n, enum audit_event event,
+                          uint64_t host, uint64_t token)
+{
+    assert_int_equal(step->naudits, n);
+    assert_int_equal(step->audits[n - 1].event, event);
+    assert_int_equal(step->audits[n - 1].host, host);
+    assert_int_equal(step->audits[n - 1].token, token);
+}
+
+static void assert_tells(const struct lease_step *step, size_t n, enum event_kind kind,
+                         uint64_t host, uint64_t token)
+{
+    assert_int_equal(step->ntells, n);
+    assert_int_equal(step->tells[n - 1].kind, kind);
+    assert_int_equal(step->tells[n - 1].host, host);
+    assert_int_equal(step->tells[n - 1].token, token);
 }
 
 static void asking_for_a_free_lease_grants_it_with_the_next_token(void **state)
@@ -47,9 +66,8 @@ static void asking_for_a_free_lease_grants_it_with_the_next_token(void **state)
     assert_int_equal(step.row.token, 8);
     assert_int_equal(step.row.host, 5);
     assert_int_equal(step.row.since, 42);
-    assert_int_equal(step.audit, AUDIT_GRANT);
-    assert_int_equal(step.audit_token, 8);
-    assert_int_equal(step.tell, 0);
+    assert_audits(&step, 1, AUDIT_GRANT, 5, 8);
+    assert_int_equal(step.ntells, 0);
 }
 
 static void the_holder_keeps_what_it_asks_for_again(void **state)
@@ -72,15 +90,13 @@ static void a_living_holder_is_recalled_once(void **state)
     assert_int_equal(step.outcome, LEASE_WAITING);
     assert_int_equal(step.row.state, LEASE_RECALLED);
     assert_int_equal(step.row.token, 7);
-    assert_int_equal(step.tell, EVENT_LEASE_RECALLED);
-    assert_int_equal(step.tell_host, 3);
-    assert_int_equal(step.tell_token, 7);
-    assert_int_equal(step.audit, AUDIT_RECALL);
+    assert_tells(&step, 1, EVENT_LEASE_RECALLED, 3, 7);
+    assert_audits(&step, 1, AUDIT_RECALL, 5, 7);
     step = step_of(&recalled, ask);
     assert_int_equal(step.outcome, LEASE_WAITING);
     assert_false(step.changed);
-    assert_int_equal(step.audit, 0);
-    assert_int_equal(step.tell, 0);
+    assert_int_equal(step.naudits, 0);
+    assert_int_equal(step.ntells, 0);
 }
 
 static void a_dead_holder_is_taken_over(void **state)
@@ -95,7 +111,7 @@ static void a_dead_holder_is_taken_over(void **state)
         assert_int_equal(step.outcome, LEASE_GRANTED);
         assert_int_equal(step.row.token, 8);
         assert_int_equal(step.row.host, 5);
-        assert_int_equal(step.audit, AUDIT_TAKEOVER);
+        assert_audits(&step, 1, AUDIT_TAKEOVER, 5, 8);
     }
 }
 
@@ -108,15 +124,16 @@ static void a_refusal_is_remembered_and_told_once(void **state)
     (void)state;
     assert_int_equal(step.row.state, LEASE_HELD);
     assert_true(step.row.refused);
-    assert_int_equal(step.audit, AUDIT_REFUSE);
+    assert_audits(&step, 1, AUDIT_REFUSE, 3, 7);
+    assert_int_equal(step.audience, LEASE_TELL_ALL);
     /* The next one who asks recalls it again, but the trail has that already. */
     again = step_of(&step.row, ask);
     assert_int_equal(again.row.state, LEASE_RECALLED);
-    assert_int_equal(again.tell, EVENT_LEASE_RECALLED);
-    assert_int_equal(again.audit, 0);
+    assert_tells(&again, 1, EVENT_LEASE_RECALLED, 3, 7);
+    assert_int_equal(again.naudits, 0);
     again = step_of(&again.row, no);
     assert_int_equal(again.row.state, LEASE_HELD);
-    assert_int_equal(again.audit, 0);
+    assert_int_equal(again.naudits, 0);
     /* Until it is granted anew. */
     again = step_of(&again.row, (struct lease_request){.host = 5});
     assert_false(again.row.refused);
@@ -150,12 +167,100 @@ static void breaking_names_the_token(void **state)
     (void)state;
     assert_int_equal(step.row.state, LEASE_FREE);
     assert_int_equal(step.row.token, 7);
-    assert_int_equal(step.tell, EVENT_LEASE_LOST);
-    assert_int_equal(step.tell_host, 3);
-    assert_int_equal(step.audit, AUDIT_BREAK);
+    assert_tells(&step, 1, EVENT_LEASE_LOST, 3, 7);
+    assert_audits(&step, 1, AUDIT_BREAK, 3, 7);
     assert_refused(&free_row, request, HF_CONFLICT);
     request.token = 6;
     assert_refused(&held, request, HF_CONFLICT);
+}
+
+/* --- the heir ------------------------------------------------------------------------------------- */
+
+static void what_is_released_goes_to_the_heir_in_the_same_step(void **state)
+{
+    const struct lease_row *const rows[] = {&held, &recalled};
+    struct lease_request release = {
+        .verb = LEASE_RELEASE, .host = 3, .token = 7, .heir = 5, .now = 42};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct lease_step step = step_of(rows[i], release);
+
+        assert_true(step.changed && step.inherited);
+        assert_int_equal(step.row.state, LEASE_HELD);
+        assert_int_equal(step.row.host, 5);
+        assert_int_equal(step.row.token, 8);
+        assert_int_equal(step.row.since, 42);
+        assert_audits(&step, 2, AUDIT_GRANT, 5, 8);
+        assert_int_equal(step.audits[0].event, AUDIT_RELEASE);
+        assert_int_equal(step.audits[0].host, 3);
+        assert_int_equal(step.audits[0].token, 7);
+        assert_tells(&step, 1, EVENT_LEASE_ANSWERED, 5, 8);
+        assert_int_equal(step.audience, LEASE_TELL_FIRST);
+        /* So the one who gave it up can only ask for it again. */
+        step = step_of(&step.row, (struct lease_request){.host = 3, .holder_alive = true});
+        assert_int_equal(step.outcome, LEASE_WAITING);
+    }
+}
+
+static void what_is_broken_goes_to_the_heir_and_both_are_told(void **state)
+{
+    struct lease_request request = {.verb = LEASE_BREAK, .token = 7, .heir = 5};
+    struct lease_step step = step_of(&recalled, request);
+
+    (void)state;
+    assert_tells(&step, 2, EVENT_LEASE_ANSWERED, 5, 8);
+    assert_int_equal(step.tells[0].kind, EVENT_LEASE_LOST);
+    assert_int_equal(step.tells[0].host, 3);
+    assert_int_equal(step.tells[0].token, 7);
+    assert_audits(&step, 2, AUDIT_GRANT, 5, 8);
+    assert_int_equal(step.audits[0].event, AUDIT_BREAK);
+    assert_refused(&free_row, request, HF_CONFLICT);
+}
+
+static void the_end_of_the_session_has_no_heir_and_all_are_told(void **state)
+{
+    struct lease_request end = {.verb = LEASE_END, .host = 3, .token = 7, .heir = 5};
+    struct lease_step step = step_of(&recalled, end);
+
+    (void)state;
+    assert_int_equal(step.row.state, LEASE_FREE);
+    assert_int_equal(step.row.token, 7);
+    assert_false(step.inherited);
+    assert_audits(&step, 1, AUDIT_DELETE, 3, 7);
+    assert_int_equal(step.audience, LEASE_TELL_ALL);
+}
+
+static void a_holder_that_is_gone_leaves_its_lease(void **state)
+{
+    struct lease_request gone = {.verb = LEASE_HOLDER_GONE};
+    struct lease_step step = step_of(&held, gone);
+
+    (void)state;
+    assert_int_equal(step.row.state, LEASE_FREE);
+    assert_audits(&step, 1, AUDIT_RELEASE, 3, 7);
+    gone.heir = 5;
+    step = step_of(&held, gone);
+    assert_int_equal(step.row.host, 5);
+    assert_audits(&step, 2, AUDIT_GRANT, 5, 8);
+    assert_false(step_of(&free_row, gone).changed);
+}
+
+static void a_dead_holders_lease_is_taken_over_by_the_heir_or_stays(void **state)
+{
+    struct lease_request dead = {.verb = LEASE_HOLDER_DEAD, .heir = 5};
+    struct lease_step step = step_of(&recalled, dead);
+
+    (void)state;
+    assert_int_equal(step.row.host, 5);
+    assert_int_equal(step.row.token, 8);
+    assert_true(step.inherited);
+    assert_audits(&step, 1, AUDIT_TAKEOVER, 5, 8);
+    assert_tells(&step, 1, EVENT_LEASE_ANSWERED, 5, 8);
+    dead.heir = 0;
+    assert_false(step_of(&held, dead).changed);
+    assert_false(step_of(&recalled, dead).changed);
+    assert_false(step_of(&free_row, dead).changed);
 }
 
 static void only_the_current_grant_can_commit(void **state)
@@ -215,6 +320,11 @@ static void assert_one_writer(const struct model *model)
     assert_int_equal(writers, model->row.state != LEASE_FREE);
 }
 
+static bool is_holders(enum lease_verb verb)
+{
+    return verb == LEASE_REFUSE || verb == LEASE_RELEASE || verb == LEASE_END;
+}
+
 static void tokens_grow_and_one_host_can_write_whatever_comes(void **state)
 {
     struct model model = {.last = 0};
@@ -226,26 +336,32 @@ static void tokens_grow_and_one_host_can_write_whatever_comes(void **state)
     for (int i = 0; i < 200000; i++) {
         uint64_t draw = htable_hash_u64(seed + (uint64_t)i);
         uint64_t host = 1 + (draw >> 8) % HOSTS;
-        struct lease_request request = {.verb = (enum lease_verb)(draw % 6),
+        struct lease_request request = {.verb = (enum lease_verb)(draw % 7),
                                         .host = host,
                                         .token = model.believed[host],
+                                        .heir = (draw >> 16) % 2 ? 1 + (draw >> 24) % HOSTS : 0,
                                         .holder_alive = !model.dead[model.row.host]};
         struct lease_step step;
+        bool granted;
 
         if (draw >> 60 == 0)
             model.dead[host] = true;
         if (request.verb == LEASE_BREAK && (draw >> 40) % 8 != 0)
             continue;
+        if (request.heir == model.row.host)
+            request.heir = 0;
         if (request.verb == LEASE_BREAK)
             request.token = model.row.token;
         if (lease_step(&model.row, &request, &step, NULL) != HF_OK) {
-            assert_true(request.verb != LEASE_ASK && request.verb != LEASE_HOLDER_GONE);
+            assert_true(request.verb == LEASE_BREAK || is_holders(request.verb));
             continue;
         }
-        assert_true(step.row.token == model.row.token + (step.outcome == LEASE_GRANTED));
+        granted = step.outcome == LEASE_GRANTED || step.inherited;
+        assert_true(step.row.token == model.row.token + granted);
+        assert_true(granted || step.row.host == model.row.host || step.row.host == 0);
         model.row = step.row;
-        if (step.outcome == LEASE_GRANTED)
-            take_grant(&model, host);
+        if (granted)
+            take_grant(&model, step.inherited ? request.heir : host);
         assert_one_writer(&model);
     }
 }
@@ -281,6 +397,80 @@ static void one_who_waits_sleeps_asks_again_and_gives_up(void **state)
     assert_int_equal(lease_waiter_look(&waiter, &held, true, 1, &until), LEASE_ASK_NOW);
 }
 
+static void a_refusal_counts_for_those_who_were_waiting_for_it(void **state)
+{
+    struct lease_waiter waiter = {.host = 5};
+    struct lease_row refused = held;
+    int64_t until = 0;
+
+    (void)state;
+    refused.refused = true;
+    /* It was refused to somebody else; by now it may be idle. */
+    assert_int_equal(lease_waiter_look(&waiter, &refused, true, 10, &until), LEASE_ASK_NOW);
+    waiter.token = 7;
+    assert_int_equal(lease_waiter_look(&waiter, &refused, true, 10, &until), LEASE_GIVE_UP);
+    /* Another got it meanwhile, who has not been asked. */
+    refused.token = 8;
+    assert_int_equal(lease_waiter_look(&waiter, &refused, true, 10, &until), LEASE_ASK_NOW);
+    assert_int_equal(
+        lease_waiter_look(&waiter, &refused, true, LEASE_RECALL_MS * (int64_t)MS, &until),
+        LEASE_GIVE_UP);
+}
+
+static void one_who_waits_long_asks_less_often(void **state)
+{
+    struct lease_waiter waiter = {.host = 5, .token = 7, .wait_ms = UINT32_MAX};
+    struct lease_row refused = held;
+    int64_t until = 0;
+
+    (void)state;
+    refused.refused = true;
+    waiter.asked = 5000 * (int64_t)MS;
+    assert_int_equal(lease_waiter_look(&waiter, &refused, true, waiter.asked, &until), LEASE_SLEEP);
+    assert_true(until == waiter.asked + 500 * (int64_t)MS);
+    waiter.asked = 3600000 * (int64_t)MS;
+    assert_int_equal(lease_waiter_look(&waiter, &refused, true, waiter.asked, &until), LEASE_SLEEP);
+    assert_true(until == waiter.asked + LEASE_ASK_AGAIN_MAX_MS * (int64_t)MS);
+}
+
+static void one_without_patience_inherits_nothing(void **state)
+{
+    struct lease_waiter waiter = {.host = 5, .token = 7, .wait_ms = 1000};
+    struct lease_row refused = held;
+    int64_t second = 1000 * (int64_t)MS;
+
+    (void)state;
+    refused.refused = true;
+    assert_true(lease_waiter_inherits(&waiter, &recalled, 0));
+    assert_true(lease_waiter_inherits(&waiter, &recalled, 3 * second - 1));
+    assert_false(lease_waiter_inherits(&waiter, &recalled, 3 * second));
+    assert_true(lease_waiter_inherits(&waiter, &refused, second - 1));
+    assert_false(lease_waiter_inherits(&waiter, &refused, second));
+    waiter.host = recalled.host; /* what it lets go */
+    assert_false(lease_waiter_inherits(&waiter, &recalled, 0));
+    waiter.host = 5;
+    waiter.granted = 6;
+    assert_false(lease_waiter_inherits(&waiter, &recalled, 0));
+}
+
+static void one_who_does_not_ask_any_more_is_absent(void **state)
+{
+    struct lease_waiter waiter = {.host = 5, .token = 7, .wait_ms = 1000};
+    int64_t gone = (1000 + LEASE_RECALL_MS + LEASE_ABSENT_MS) * (int64_t)MS;
+    struct lease_row mine = held;
+
+    (void)state;
+    assert_false(lease_waiter_absent(&waiter, &recalled, gone - 1));
+    assert_true(lease_waiter_absent(&waiter, &recalled, gone));
+    /* What was granted waits for it, until it is lost. */
+    mine.host = waiter.host;
+    waiter.granted = mine.token;
+    assert_false(lease_waiter_absent(&waiter, &mine, gone));
+    mine.token++;
+    assert_true(lease_waiter_absent(&waiter, &mine, 0));
+    assert_true(lease_waiter_absent(&waiter, &free_row, 0));
+}
+
 static void the_sentence_says_who_where_when_and_why(void **state)
 {
     struct lease_info info = {.session_name = "alpha",
@@ -311,10 +501,19 @@ int main(void)
         cmocka_unit_test(a_refusal_is_remembered_and_told_once),
         cmocka_unit_test(only_the_holder_with_its_token_can_answer_release_or_end),
         cmocka_unit_test(breaking_names_the_token),
+        cmocka_unit_test(what_is_released_goes_to_the_heir_in_the_same_step),
+        cmocka_unit_test(what_is_broken_goes_to_the_heir_and_both_are_told),
+        cmocka_unit_test(the_end_of_the_session_has_no_heir_and_all_are_told),
+        cmocka_unit_test(a_holder_that_is_gone_leaves_its_lease),
+        cmocka_unit_test(a_dead_holders_lease_is_taken_over_by_the_heir_or_stays),
         cmocka_unit_test(only_the_current_grant_can_commit),
         cmocka_unit_test(impossible_rows_are_named),
         cmocka_unit_test(tokens_grow_and_one_host_can_write_whatever_comes),
         cmocka_unit_test(one_who_waits_sleeps_asks_again_and_gives_up),
+        cmocka_unit_test(a_refusal_counts_for_those_who_were_waiting_for_it),
+        cmocka_unit_test(one_who_waits_long_asks_less_often),
+        cmocka_unit_test(one_without_patience_inherits_nothing),
+        cmocka_unit_test(one_who_does_not_ask_any_more_is_absent),
         cmocka_unit_test(the_sentence_says_who_where_when_and_why),
     };
 

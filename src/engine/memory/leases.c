@@ -54,12 +54,11 @@ static int write_step(struct memory_store *handle, struct memory_session *sessio
 {
     bool refused = request->verb == LEASE_REFUSE;
     char *pinned_by = refused ? strdup(text) : NULL;
-    uint64_t host = request->host ? request->host : session->lease.host;
     int rc = refused && !pinned_by ? hf_fail(err, HF_NOMEM, "out of memory") : HF_OK;
 
-    if (rc == HF_OK && step->audit)
-        rc = memory_audit_add(handle, step->audit, session->head.sid, host, step->audit_token, text,
-                              err);
+    for (size_t i = 0; rc == HF_OK && i < step->naudits; i++)
+        rc = memory_audit_add(handle, step->audits[i].event, session->head.sid,
+                              step->audits[i].host, step->audits[i].token, text, err);
     if (rc != HF_OK) {
         free(pinned_by);
         return rc;
@@ -80,15 +79,15 @@ int memory_lease_apply(struct memory_store *handle, struct memory_session *sessi
     struct lease_step step;
     int rc = lease_step(&session->lease, request, &step, err);
 
-    if (rc == HF_OK && (step.changed || step.audit || request->verb == LEASE_REFUSE))
+    if (rc == HF_OK && (step.changed || step.naudits || request->verb == LEASE_REFUSE))
         rc = write_step(handle, session, request, text, &step, err);
     if (rc != HF_OK)
         return rc;
-    if (step.tell) {
+    for (size_t i = 0; i < step.ntells; i++) {
         struct store_event event = {
-            .kind = step.tell, .sid = session->head.sid, .token = step.tell_token};
+            .kind = step.tells[i].kind, .sid = session->head.sid, .token = step.tells[i].token};
 
-        memory_tell(handle->world, step.tell_host, &event);
+        memory_tell(handle->world, step.tells[i].host, &event);
     }
     *ret_step = step;
     return HF_OK;

@@ -26,17 +26,17 @@ int lease_decide(struct transaction *transaction, struct session_row *row,
                  const struct lease_request *request, const char *text, struct lease_step *ret_step,
                  struct hf_error *err)
 {
-    uint64_t host = request->host ? request->host : row->lease.host;
-    struct store_event event = {.sid = row->sid};
     struct lease_step step;
     int rc = lease_step(&row->lease, request, &step, err);
 
-    if (rc == HF_OK && step.audit)
-        rc = audit_row_insert(transaction, step.audit, row->sid, host, step.audit_token, text, err);
-    if (rc == HF_OK && step.tell) {
-        event.kind = step.tell;
-        event.token = step.tell_token;
-        rc = event_row_insert(transaction, &event, 0, step.tell_host, err);
+    for (size_t i = 0; rc == HF_OK && i < step.naudits; i++)
+        rc = audit_row_insert(transaction, step.audits[i].event, row->sid, step.audits[i].host,
+                              step.audits[i].token, text, err);
+    for (size_t i = 0; rc == HF_OK && i < step.ntells; i++) {
+        struct store_event event = {
+            .kind = step.tells[i].kind, .sid = row->sid, .token = step.tells[i].token};
+
+        rc = event_row_insert(transaction, &event, 0, step.tells[i].host, err);
     }
     if (rc != HF_OK)
         return rc;
