@@ -367,6 +367,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     fi->fh = (uint64_t)(uintptr_t)handle;
     fi->keep_cache = keep_cache;
+    fi->direct_io = tree_is_pseudo(handle);
     if (fuse_reply_open(req, fi) != 0)
         tree_release(handle);
 }

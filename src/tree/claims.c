@@ -75,6 +75,15 @@ static pid_t process_of_thread(pid_t tid)
     return tgid > 0 ? tgid : tid;
 }
 
+bool process_command(pid_t pid, char *ret_name, size_t size)
+{
+    size_t len = read_proc(pid, "comm", ret_name, size);
+
+    while (len > 0 && ret_name[len - 1] == '\n')
+        ret_name[--len] = '\0';
+    return len > 0;
+}
+
 /** Field 22 of /proc/<pid>/stat: clock ticks after boot; 0 when the process is gone or a zombie. */
 static unsigned long long start_time(pid_t pid)
 {

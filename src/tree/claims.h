@@ -36,6 +36,8 @@ int claims_take(struct claims *claims, uint64_t sid, const char *name, pid_t pid
 void claims_drop(struct claims *claims, uint64_t sid, const char *name);
 /** The session was lost or evicted: all its claims end. */
 void claims_drop_session(struct claims *claims, uint64_t sid);
+/** The name of the command that a process runs; false: there is no such process, or it cannot be seen. */
+bool process_command(pid_t pid, char *ret_name, size_t size);
 /** The pid of the live claimant, or 0. */
 pid_t claims_holder(struct claims *claims, uint64_t sid);
 

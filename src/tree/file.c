@@ -7,9 +7,11 @@
 #include "tree/commit.h"
 #include "tree/filelock.h"
 #include "tree/handle.h"
+#include "tree/leasefile.h"
 #include "tree/meta_index.h"
 #include "tree/split.h"
 #include "tree/table.h"
+#include "tree/versions.h"
 #include "tree/write.h"
 
 /** Leaves of an extent list that can be read again are dropped after so much reading and writing. */
@@ -121,6 +123,21 @@ static int apply_open(struct session *session, void *arg)
     return rc;
 }
 
+/** Opens a pseudo file: no change, whatever the flags say. Its text is written when it is opened. */
+static int open_pseudo(struct session *session, struct opening *opening)
+{
+    int rc = session_lock(session);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = open_inode(session, opening);
+    if (rc == HF_OK)
+        rc = leasefile_write(session, &opening->handle->text);
+    if (rc != HF_OK)
+        session_unlock(session);
+    return rc;
+}
+
 static int open_for_reading(struct session *session, struct opening *opening)
 {
     int rc = session_lock(session);
@@ -146,7 +163,9 @@ int tree_open_file(struct tree *tree, const struct tree_caller *caller, uint64_t
         return rc;
     /* The lease is taken here, and not at the first write: a write to a shared mapping is too late to
      * say that the session is in use elsewhere. */
-    if ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC))
+    if (opening.ino == LEASE_INO)
+        rc = open_pseudo(session, &opening);
+    else if ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC))
         rc = open_for_reading(session, &opening);
     else
         rc = session_change(session, apply_open, &opening);
@@ -169,6 +188,21 @@ void tree_release(struct tree_handle *handle)
 
 /* --- read --------------------------------------------------------------------------------------- */
 
+bool tree_is_pseudo(const struct tree_handle *handle)
+{
+    return handle->inode->pseudo;
+}
+
+static void read_text(const struct buf *text, uint64_t offset, size_t len, uint8_t *ret_data,
+                      size_t *ret_len)
+{
+    size_t rest = offset < text->len ? text->len - (size_t)offset : 0;
+
+    *ret_len = len < rest ? len : rest;
+    if (*ret_len > 0)
+        memcpy(ret_data, text->data + offset, *ret_len);
+}
+
 int tree_read(struct tree_handle *handle, uint64_t offset, size_t len, uint8_t *ret_data,
               size_t *ret_len)
 {
@@ -177,6 +211,10 @@ int tree_read(struct tree_handle *handle, uint64_t offset, size_t len, uint8_t *
     struct filemap *file;
     int rc;
 
+    if (inode->pseudo) {
+        read_text(&handle->text, offset, len, ret_data, ret_len);
+        return HF_OK;
+    }
     pthread_mutex_lock(&session->lock);
     rc = inode_file(session, inode, &file);
     if (rc == HF_OK)
@@ -198,6 +236,8 @@ int tree_lseek(struct tree_handle *handle, uint64_t offset, int whence, uint64_t
     struct filemap *file;
     int rc;
 
+    if (handle->inode->pseudo)
+        return HF_INVAL;
     pthread_mutex_lock(&session->lock);
     rc = inode_file(session, handle->inode, &file);
     if (rc == HF_OK)
@@ -271,6 +311,8 @@ int tree_write(struct tree_handle *handle, const struct tree_caller *caller, uin
         .handle = handle, .caller = caller, .offset = offset, .len = len, .data = data};
     int rc;
 
+    if (handle->inode->pseudo)
+        return HF_PERM;
     if (offset > NODE_FILE_SIZE_MAX || len > NODE_FILE_SIZE_MAX - offset)
         return HF_FBIG;
     if (len == 0)
@@ -336,6 +378,8 @@ int tree_fallocate(struct tree_handle *handle, const struct tree_caller *caller,
     default:
         return HF_UNSUPPORTED;
     }
+    if (handle->inode->pseudo)
+        return HF_PERM;
     if (len == 0)
         return HF_INVAL;
     if (offset > NODE_FILE_SIZE_MAX || len > NODE_FILE_SIZE_MAX - offset)

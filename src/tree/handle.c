@@ -20,7 +20,7 @@ int handle_new(struct session *session, struct inode *inode, int flags, pid_t pi
     handle->inode = inode_ref(inode);
     handle->flags = flags;
     handle->pid = pid;
-    handle->writes = (flags & O_ACCMODE) != O_RDONLY;
+    handle->writes = (flags & O_ACCMODE) != O_RDONLY && !inode->pseudo;
     handle->epoch = session->epoch;
     handle->next = session->open_handles;
     if (handle->next)
@@ -53,6 +53,7 @@ void handle_free(struct tree_handle *handle)
     pthread_cond_broadcast(&session->cond); /* it may have pinned the lease */
     pthread_mutex_unlock(&session->lock);
     listing_free(handle->listing);
+    buf_free(&handle->text);
     free(handle);
     table_put(session);
 }
@@ -64,6 +65,7 @@ void handle_free_all(struct session *session)
     for (struct tree_handle *h = session->open_handles; h; h = next) {
         next = h->next;
         listing_free(h->listing);
+        buf_free(&h->text);
         free(h);
     }
     session->open_handles = NULL;

@@ -25,6 +25,7 @@ struct tree_handle {
     bool wrote;                      /* something is unsaved that this handle changed */
     int64_t split_until;     /* another part of its last write may come until then; 0: none */
     struct listing *listing; /* of a directory: its names when it was last rewound */
+    struct buf text;         /* of a pseudo file: what it said when it was opened */
 };
 
 /** Opens `inode` (which gets a reference). The session is locked, and pinned for the handle. */

@@ -6,6 +6,7 @@
 #include "tree/commit.h"
 #include "tree/handle.h"
 #include "tree/table.h"
+#include "tree/versions.h"
 
 /** How often a recall starts again because changes came in between, before it is refused. */
 #define RECALL_TRIES 3
@@ -39,16 +40,51 @@ int lease_acquire(struct session *session)
     return rc;
 }
 
-/** What pins the lease: false when nothing does. */
-static bool pinned_by(struct session *session, char *text, size_t size)
+/** The lock that somebody has on the session's lease file: it was made to hold the lease. */
+static bool lease_file_lock(struct session *session, struct lock_request *ret_lock)
+{
+    struct lock_request any = {.inode = session_number(session, LEASE_INO),
+                               .type = LOCK_TYPE_WRITE,
+                               .end = UINT64_MAX,
+                               .owner = UINT64_MAX}; /* nobody's */
+
+    any.kind = LOCK_FLOCK;
+    if (lock_test(session->tree->locks, &any, ret_lock))
+        return true;
+    any.kind = LOCK_POSIX;
+    return lock_test(session->tree->locks, &any, ret_lock);
+}
+
+/** "pid N (command)". */
+static void name_process(pid_t pid, char *text, size_t size)
+{
+    char command[32];
+
+    if (pid <= 0) /* OFD locks are nobody's */
+        snprintf(text, size, "an open file");
+    else if (process_command(pid, command, sizeof command))
+        snprintf(text, size, "pid %d (%s)", (int)pid, command);
+    else
+        snprintf(text, size, "pid %d", (int)pid);
+}
+
+bool lease_pinned_by(struct session *session, char *text, size_t size)
 {
     uint64_t first = session->sid << 40;
     pid_t claimant = claims_holder(session->tree->claims, session->sid);
+    struct lock_request lock;
+    char process[64];
 
+    if (lease_file_lock(session, &lock)) {
+        name_process((pid_t)lock.pid, process, sizeof process);
+        snprintf(text, size, "held by %s", process);
+        return true;
+    }
     for (struct tree_handle *h = session->open_handles; h; h = h->next)
         if (h->writes) {
-            snprintf(text, size, "%s is open for writing by pid %d",
-                     h->inode->name ? h->inode->name : "a file", (int)h->pid);
+            name_process(h->pid, process, sizeof process);
+            snprintf(text, size, "%s is open for writing by %s",
+                     h->inode->name ? h->inode->name : "a file", process);
             return true;
         }
     if (lock_count(session->tree->locks, first, first | NODE_INO_MAX) > 0) {
@@ -56,7 +92,8 @@ static bool pinned_by(struct session *session, char *text, size_t size)
         return true;
     }
     if (claimant != 0) {
-        snprintf(text, size, "it is claimed by pid %d", (int)claimant);
+        name_process(claimant, process, sizeof process);
+        snprintf(text, size, "it is claimed by %s", process);
         return true;
     }
     return false;
@@ -90,7 +127,7 @@ static int wait_unpinned(struct session *session, uint64_t token, char *pin, siz
             pthread_cond_wait(&session->cond, &session->lock);
         if (session->token != token)
             return HF_STALE;
-        if (!pinned_by(session, pin, size))
+        if (!lease_pinned_by(session, pin, size))
             return HF_OK;
         if (!only_closing(session) || timer_now() >= until)
             return HF_BUSY;

@@ -15,6 +15,8 @@
 /** Asks the store for it, and moves on to the head that came with the grant. The session is locked; the
  *  lock is let go meanwhile. HF_BUSY: in use elsewhere. */
 int lease_acquire(struct session *session);
+/** What pins the lease, as a phrase: false when nothing does. Locked. */
+bool lease_pinned_by(struct session *session, char *ret_text, size_t size);
 /** Obeys or refuses a recall of `token`. On the worker thread, nothing locked. */
 void lease_recalled(struct session *session, uint64_t token);
 /** Notes that `token` was taken away. On the worker thread, nothing locked. */

@@ -130,6 +130,9 @@ int tree_create(struct tree *tree, const struct tree_caller *caller, uint64_t pa
                 struct tree_handle **ret_handle);
 int tree_open_file(struct tree *tree, const struct tree_caller *caller, uint64_t inode, int flags,
                    struct tree_handle **ret_handle, bool *ret_keep_cache);
+/** Whether it is a file of the tree's own making (".holdfast/lease"), whose size is not known: the kernel must
+ *  not cache it. */
+bool tree_is_pseudo(const struct tree_handle *handle);
 /** Reads up to `len` bytes into `data`; short at the end of the file. */
 int tree_read(struct tree_handle *handle, uint64_t offset, size_t len, uint8_t *ret_data,
               size_t *ret_len);

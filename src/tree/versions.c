@@ -13,7 +13,15 @@
 /** The number that readdir gives for a version: it has none before it is looked up. */
 #define UNKNOWN_INODE UINT32_MAX
 
-/* --- the two pseudo directories ------------------------------------------------------------------ */
+/* --- the pseudo inodes -------------------------------------------------------------------------- */
+
+/** Who may change the session may lock the lease's file, for which it must be open for writing. */
+static uint32_t pseudo_mode(const struct inode *top, uint64_t ino)
+{
+    if (ino == LEASE_INO)
+        return S_IFREG | (top->mode & 0666);
+    return S_IFDIR | (top->mode & 0555);
+}
 
 static int pseudo_inode(struct session *session, uint64_t ino, struct inode **ret_inode)
 {
@@ -23,13 +31,13 @@ static int pseudo_inode(struct session *session, uint64_t ino, struct inode **re
 
     if (rc != HF_STALE)
         return rc;
-    rc = inode_new(session, ino, S_IFDIR | (top->mode & 0555), &inode);
+    rc = inode_new(session, ino, pseudo_mode(top, ino), &inode);
     if (rc != HF_OK)
         return rc;
     inode->pseudo = true;
     inode->uid = top->uid;
     inode->gid = top->gid;
-    inode->nlink = 2;
+    inode->nlink = inode_is_dir(inode) ? 2 : 1;
     inode->atime = inode->mtime = inode->ctime = top->ctime;
     inode->xattrs_loaded = true;
     *ret_inode = inode;
@@ -61,9 +69,15 @@ static int add_version(const struct history_entry *entry, void *arg)
 
 int versions_list(struct session *session, const struct inode *dir, struct listing *listing)
 {
-    if (dir->ino == VERSIONS_INO)
-        return listing_add(listing, slice_of("versions", strlen("versions")),
-                           session_number(session, VERSIONS_LIST_INO), S_IFDIR);
+    int rc;
+
+    if (dir->ino == VERSIONS_INO) {
+        rc = listing_add(listing, slice_of("lease", strlen("lease")),
+                         session_number(session, LEASE_INO), S_IFREG);
+        return rc != HF_OK ? rc
+                           : listing_add(listing, slice_of("versions", strlen("versions")),
+                                         session_number(session, VERSIONS_LIST_INO), S_IFDIR);
+    }
     return store_history(session->tree->store, session->sid, UINT64_MAX, 0, add_version, listing,
                          NULL);
 }
@@ -177,6 +191,8 @@ int versions_lookup(struct session *session, struct inode *dir, const char *name
         rc = grant_pseudo(session, VERSIONS_INO, ret_entry);
     else if (dir->ino == VERSIONS_INO && strcmp(name, "versions") == 0)
         rc = grant_pseudo(session, VERSIONS_LIST_INO, ret_entry);
+    else if (dir->ino == VERSIONS_INO && strcmp(name, "lease") == 0)
+        rc = grant_pseudo(session, LEASE_INO, ret_entry);
     else if (dir->ino == VERSIONS_LIST_INO)
         rc = lookup_version(session, name, ret_entry);
     if (rc == HF_NOENT) {

@@ -155,7 +155,7 @@ static void old_versions_are_listed_from_the_newest_down(void **state)
         snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%llu ",
                  (unsigned long long)v);
     assert_int_equal(mount_list(mount, "s/.holdfast", names, sizeof names), HF_OK);
-    assert_string_equal(names, "versions ");
+    assert_string_equal(names, "lease versions ");
     assert_int_equal(mount_list(mount, "s/.holdfast/versions", names, sizeof names), HF_OK);
     assert_string_equal(names, expected);
     tree_stats(mount->tree, &stats);
