@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /* Every transition that there is; host_life_step() asserts that it makes no other. A new one is 0. */
 static const struct transition {
@@ -86,6 +87,24 @@ enum host_state host_life_step(struct host_life *life, enum host_event event, in
         take(life, event, now, grace);
     assert(allowed(from, event, life->state));
     return life->state;
+}
+
+static bool same_principal(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+enum host_kin host_kinship(const struct host_identity *living, const struct host_identity *newcomer)
+{
+    if (living->ttl_ms == 0 || newcomer->ttl_ms == 0 ||
+        memcmp(living->host_id, newcomer->host_id, UUID_SIZE) != 0 ||
+        memcmp(living->mount_id, newcomer->mount_id, UUID_SIZE) != 0 ||
+        !same_principal(living->principal, newcomer->principal))
+        return HOST_STRANGER;
+    if (living->incarnation == newcomer->incarnation &&
+        memcmp(living->boot_id, newcomer->boot_id, UUID_SIZE) == 0)
+        return HOST_SAME;
+    return HOST_SUCCESSOR;
 }
 
 const char *host_state_name(enum host_state state)

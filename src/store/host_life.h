@@ -23,6 +23,8 @@
 
 #include <stdint.h>
 
+#include "store/types.h"
+
 enum host_state { HOST_ALIVE = 1, HOST_DETACHED, HOST_GRACE, HOST_DEAD };
 
 enum host_event {
@@ -44,6 +46,16 @@ struct host_life {
  *  finds the host DEAD: expiry is judged before the event. Asserts that the transition is in the table. */
 enum host_state host_life_step(struct host_life *life, enum host_event event, int64_t now,
                                int64_t grace);
+
+enum host_kin {
+    HOST_STRANGER,  /**< another mount, or one of which the kernel knows whether it lives */
+    HOST_SAME,      /**< the same daemon again: it resumes its host session */
+    HOST_SUCCESSOR, /**< the mount's daemon was started anew: the older host session is over */
+};
+
+/** What a mount that registers is to a living host session. Only those with a TTL have kin. */
+enum host_kin host_kinship(const struct host_identity *living,
+                           const struct host_identity *newcomer);
 
 /** "alive", "detached" … */
 const char *host_state_name(enum host_state state);

@@ -44,8 +44,10 @@ struct store;
 
 /**
  * Opens the store that a URL names (src/engine/open.h knows the schemes); see there.
- * Closes it: waits for calls of its own threads, dissolves the host session that it registered (its
- * leases become free), frees it. NULL is fine. No call may be under way.
+ * Closes it: waits for calls of its own threads, dissolves the host sessions that it registered (their
+ * leases become free), frees it. Those with a TTL live on, until their time is over or they are registered
+ * again through another handle: a server that is restarted ends nobody's. NULL is fine. No call may be under
+ * way.
  */
 void store_close(struct store *store);
 
@@ -143,7 +145,8 @@ int store_rescue(struct store *store, uint64_t host, const struct commit *commit
  *   - The same identity again, while its host session (with a TTL) lives: that one is resumed, under the
  *     same number, with its leases and tokens; EVENT_MISSED follows. Events go to the new listener.
  *   - Another incarnation or boot of the same mount (host_id, mount_id, principal): the older host session
- *     ends at once, and its leases are free.
+ *     ends at once, and its leases are free. (Only of host sessions with a TTL: host_kinship(). Of others
+ *     the kernel knows whether they live.)
  */
 int store_host_register(struct store *store, const struct host_identity *identity,
                         const struct store_listener *listener, uint64_t *ret_host,

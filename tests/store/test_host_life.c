@@ -150,6 +150,38 @@ static void whatever_comes_it_dies_when_it_should_and_for_ever(void **state)
     }
 }
 
+static void only_the_same_daemon_of_the_same_principal_is_the_same(void **state)
+{
+    const struct host_identity living = {
+        .incarnation = 3, .principal = "build-7", .ttl_ms = 30000, .pid = 11};
+    struct host_identity other = living;
+
+    (void)state;
+    other.pid = 12;
+    assert_int_equal(host_kinship(&living, &other), HOST_SAME);
+    other.incarnation = 4;
+    assert_int_equal(host_kinship(&living, &other), HOST_SUCCESSOR);
+    other = living;
+    other.boot_id[5] = 1;
+    assert_int_equal(host_kinship(&living, &other), HOST_SUCCESSOR);
+    other = living;
+    other.principal = "build-8";
+    assert_int_equal(host_kinship(&living, &other), HOST_STRANGER);
+    other.principal = NULL;
+    assert_int_equal(host_kinship(&living, &other), HOST_STRANGER);
+    assert_int_equal(host_kinship(&other, &other), HOST_SAME);
+    other = living;
+    other.mount_id[0] = 1;
+    assert_int_equal(host_kinship(&living, &other), HOST_STRANGER);
+    other = living;
+    other.host_id[15] = 1;
+    assert_int_equal(host_kinship(&living, &other), HOST_STRANGER);
+    other = living;
+    other.ttl_ms = 0;
+    assert_int_equal(host_kinship(&living, &other), HOST_STRANGER);
+    assert_int_equal(host_kinship(&other, &living), HOST_STRANGER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +192,7 @@ int main(void)
         cmocka_unit_test(a_cut_never_lengthens_a_life),
         cmocka_unit_test(every_state_has_a_name),
         cmocka_unit_test(whatever_comes_it_dies_when_it_should_and_for_ever),
+        cmocka_unit_test(only_the_same_daemon_of_the_same_principal_is_the_same),
     };
 
     return cmocka_run_group_tests_name("host life", tests, NULL, NULL);
