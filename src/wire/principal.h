@@ -7,13 +7,16 @@
  *     holdfast:agent?tenant=NAME&session=GLOB&session=GLOB...
  *
  * with the role agent, reader or admin; without `tenant` it is "default"; without `session` every session.
- * Values are percent-encoded. The host's name is the subject's CN. A certificate without such a URI gets its
- * rights from the server's list (principal_list_load()), for a PKI that cannot put one in.
+ * Values are percent-encoded; the globs are those of fnmatch(3), as everywhere. A URI that says anything else, or
+ * says it twice, gives no rights at all. The host's name is the subject's CN. A certificate without such a URI gets
+ * its rights from the server's list (principal_list_load()), for a PKI that cannot put one in.
  *
  * | role   | may |
  * | reader | read the sessions that match, and the shared tree |
  * | agent  | that, and lease, write, create, rename and delete sessions that match; write the shared tree |
  * | admin  | everything in its tenant, for all sessions: break leases, audit trail, snapshots, check, stats |
+ *
+ * An admin cannot be limited to some sessions.
  */
 #ifndef WIRE_PRINCIPAL_H
 #define WIRE_PRINCIPAL_H
@@ -21,7 +24,9 @@
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "base/buf.h"
 #include "holdfast/error.h"
 
 enum role { ROLE_NONE = 0, ROLE_READER, ROLE_AGENT, ROLE_ADMIN };
@@ -37,6 +42,7 @@ struct principal {
     char tenant[PRINCIPAL_TENANT_MAX + 1];
     char **globs; /**< owned; none: every session */
     size_t nglobs;
+    int64_t expires; /**< of the certificate; seconds since the epoch */
 };
 
 struct principal_list;
@@ -49,13 +55,13 @@ int principal_read(X509 *certificate, const struct principal_list *list,
 void principal_release(struct principal *principal);
 
 /** The URI for a certificate. Appends to `ret_uri` (NUL-terminated). HF_INVAL for a bad tenant or glob. */
-struct buf;
 int principal_uri(const struct principal *principal, struct buf *ret_uri, struct hf_error *err);
 
 /** Whether the principal may see sessions of this name at all. (The role says what it may do with them.) */
 bool principal_matches(const struct principal *principal, const char *session);
 
-/** The server's list: YAML, a mapping from CN to {role, tenant, sessions}. */
+/** The server's list: YAML, a mapping from CN to {role, tenant, sessions}, as strict as the URI. HF_CONFIG says in
+ *  which line. NULL is fine for the second. */
 int principal_list_load(const char *path, struct principal_list **ret_list, struct hf_error *err);
 void principal_list_free(struct principal_list *list);
 

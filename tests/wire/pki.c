@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pki.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *test_pki_path(struct test_pki *pki, const char *file)
+{
+    char *path = pki->paths[pki->next_path++ % 8];
+
+    assert(snprintf(path, sizeof pki->paths[0], "%s/%s", pki->dir, file) <
+           (int)sizeof pki->paths[0]);
+    return path;
+}
+
+static void write_file(struct test_pki *pki, const char *file, const struct buf *text)
+{
+    int fd = open(test_pki_path(pki, file), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert(fd >= 0);
+    assert(write(fd, text->data, text->len) == (ssize_t)text->len);
+    close(fd);
+}
+
+static void write_crl(struct test_pki *pki, X509_CRL *crl)
+{
+    BUF_AUTO text = {0};
+
+    assert(pki_print_crl(crl, &text, NULL) == 0);
+    write_file(pki, PKI_CRL_FILE, &text);
+}
+
+void test_pki_other_ca(struct pki_pair *ret_ca)
+{
+    int64_t now = time(NULL);
+    struct pki_request request = {
+        .kind = PKI_CA, .name = "another CA", .not_before = now - 3600, .not_after = now + 86400};
+
+    assert(pki_issue(&request, NULL, ret_ca, NULL) == 0);
+}
+
+void test_pki_make(struct test_pki *pki)
+{
+    static const char *const hosts[] = {"localhost", "127.0.0.1", "::1"};
+    const char *tmp = getenv("TMPDIR");
+    BUF_AUTO text = {0};
+    X509_CRL *crl;
+
+    memset(pki, 0, sizeof *pki);
+    snprintf(pki->dir, sizeof pki->dir, "%s/holdfast-pki-XXXXXX", tmp ? tmp : "/tmp");
+    assert(mkdtemp(pki->dir));
+    test_pki_other_ca(&pki->ca);
+    assert(pki_print_certificate(pki->ca.certificate, &text, NULL) == 0);
+    write_file(pki, PKI_CA_FILE, &text);
+    assert(pki_crl_new(&pki->ca, &crl, NULL) == 0);
+    write_crl(pki, crl);
+    X509_CRL_free(crl);
+    test_pki_issue(
+        pki,
+        (struct pki_request){.kind = PKI_SERVER, .name = "localhost", .hosts = hosts, .nhosts = 3},
+        &pki->ca, PKI_SERVER_FILE);
+}
+
+void test_pki_remove(struct test_pki *pki)
+{
+    DIR *dir = opendir(pki->dir);
+    const struct dirent *entry;
+
+    assert(dir);
+    while ((entry = readdir(dir)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            assert(unlinkat(dirfd(dir), entry->d_name, 0) == 0);
+    closedir(dir);
+    assert(rmdir(pki->dir) == 0);
+    pki_pair_release(&pki->ca);
+}
+
+void test_pki_issue(struct test_pki *pki, struct pki_request request, const struct pki_pair *issuer,
+                    const char *file)
+{
+    struct hf_error err = {0};
+    struct pki_pair pair;
+    BUF_AUTO text = {0};
+
+    if (!request.not_before)
+        request.not_before = time(NULL) - 3600;
+    if (!request.not_after)
+        request.not_after = time(NULL) + 86400;
+    if (pki_issue(&request, issuer, &pair, &err) != 0) {
+        fprintf(stderr, "%s: %s\n", file, err.message);
+        assert(!"a certificate could not be made");
+    }
+    assert(pki_print_bundle(&pair, pki->ca.certificate, &text, NULL) == 0);
+    write_file(pki, file, &text);
+    pki_pair_release(&pair);
+}
+
+void test_pki_host(struct test_pki *pki, const char *name, const char *uri)
+{
+    char file[128];
+
+    snprintf(file, sizeof file, "%s.pem", name);
+    test_pki_issue(pki, (struct pki_request){.kind = PKI_HOST, .name = name, .uri = uri}, &pki->ca,
+                   file);
+}
+
+void test_pki_revoke(struct test_pki *pki, const char *file)
+{
+    FILE *in = fopen(test_pki_path(pki, file), "re");
+    X509 *certificate = in ? PEM_read_X509(in, NULL, NULL, NULL) : NULL;
+    X509_CRL *crl;
+
+    assert(certificate);
+    fclose(in);
+    in = fopen(test_pki_path(pki, PKI_CRL_FILE), "re");
+    crl = in ? PEM_read_X509_CRL(in, NULL, NULL, NULL) : NULL;
+    assert(crl);
+    fclose(in);
+    assert(pki_crl_add(&pki->ca, crl, X509_get0_serialNumber(certificate), time(NULL), NULL) == 0);
+    write_crl(pki, crl);
+    X509_CRL_free(crl);
+    X509_free(certificate);
+}
+
+struct tls_files test_pki_files(struct test_pki *pki, const char *bundle, bool crl)
+{
+    const char *path = test_pki_path(pki, bundle);
+
+    return (struct tls_files){.certificate = path,
+                              .key = path,
+                              .ca = test_pki_path(pki, PKI_CA_FILE),
+                              .crl = crl ? test_pki_path(pki, PKI_CRL_FILE) : NULL};
+}
