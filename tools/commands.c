@@ -7,6 +7,14 @@ extern const struct command command_adopt;
 extern const struct command command_completion;
 extern const struct command command_doctor;
 extern const struct command command_fsck;
+extern const struct command command_lease_audit;
+extern const struct command command_lease_break;
+extern const struct command command_lease_hold;
+extern const struct command command_lease_list;
+extern const struct command command_lease_show;
+extern const struct command command_lease_wait;
+extern const struct command command_lease_watch;
+extern const struct command command_run;
 extern const struct command command_session_cat;
 extern const struct command command_session_list;
 extern const struct command command_session_log;
@@ -18,6 +26,8 @@ extern const struct command command_umount;
 const struct command *const commands[] = {
     &command_mount,        &command_umount,       &command_adopt,       &command_doctor,
     &command_session_list, &command_session_show, &command_session_log, &command_session_cat,
+    &command_run,          &command_lease_hold,   &command_lease_wait,  &command_lease_list,
+    &command_lease_show,   &command_lease_break,  &command_lease_audit, &command_lease_watch,
     &command_fsck,         &command_stats,        &command_completion,  NULL,
 };
 

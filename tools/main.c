@@ -15,6 +15,7 @@
 static const char *const headings[COMMAND_GROUPS] = {
     [COMMAND_MOUNT] = "Mount",
     [COMMAND_SESSION] = "Sessions",
+    [COMMAND_LEASE] = "Leases",
     [COMMAND_STORE] = "Store",
 };
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "command.h"
 #include "context.h"
+#include "lease_text.h"
 #include "session_json.h"
 #include "text.h"
 
@@ -103,36 +104,6 @@ static int visit_session(const struct session_info *info, void *arg)
     return 1;
 }
 
-static json_t *lease_json(const struct lease_info *lease)
-{
-    json_t *object = json_object();
-
-    if (!object)
-        return NULL;
-    json_object_set_new(object, "token", json_u64(lease->token));
-    json_object_set_new(object, "host", json_bytes(lease->host_name));
-    json_object_set_new(object, "mount_point", json_bytes(lease->mount_point));
-    json_object_set_new(object, "pid", json_u64(lease->pid));
-    json_object_set_new(object, "since", json_time(lease->since));
-    json_object_set_new(object, "pinned_by", json_bytes(lease->pinned_by));
-    json_object_set_new(object, "alive", json_boolean(lease->holder_alive));
-    json_object_set_new(object, "recalled", json_boolean(lease->state == LEASE_RECALLED));
-    return object;
-}
-
-static void print_lease(const struct lease_info *lease)
-{
-    char age[TEXT_SHORT], text[600];
-
-    snprintf(text, sizeof text, "%s%s%s, pid %" PRIu32 ", %s%s (token %" PRIu64 ")",
-             lease->host_name ? lease->host_name : "?", lease->mount_point ? ":" : "",
-             lease->mount_point ? lease->mount_point : "", lease->pid,
-             lease->holder_alive ? "since " : "dead since some time, held since ",
-             text_age(lease->since, clock_realtime(&clock_system), age), lease->token);
-    print_text("Held by", text);
-    print_text("Pinned by", lease->pinned_by);
-}
-
 static int visit_lease(const struct lease_info *lease, void *arg)
 {
     struct show *show = arg;
@@ -142,7 +113,7 @@ static int visit_lease(const struct lease_info *lease, void *arg)
     if (show->as_json)
         json_object_set_new(show->json, "lease", lease_json(lease));
     else
-        print_lease(lease);
+        lease_print(lease, clock_realtime(&clock_system));
     return 1;
 }
 
