@@ -31,12 +31,13 @@ export function environment(home, model) {
   };
 }
 
-/** A turn that was started: `done` resolves to { code, signal, output }. */
-export function startTurn(home, model, session, prompt) {
+/** A turn that was started: `done` resolves to { code, signal, output }. `inside`: the words before the command
+ *  that run it on another network. */
+export function startTurn(home, model, session, prompt, inside = []) {
   const cwd = path.join(home, 'project');
   fs.mkdirSync(cwd, { recursive: true });
-  const args = ['-p', prompt, '--allow-all-tools', ...session];
-  const child = spawn(cliProgram(), args, {
+  const [program, ...args] = [...inside, cliProgram(), '-p', prompt, '--allow-all-tools', ...session];
+  const child = spawn(program, args, {
     cwd,
     env: environment(home, model),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -55,8 +56,8 @@ export const create = (id) => ['--session-id', id];
 export const resume = (id) => [`--resume=${id}`];
 
 /** Runs a turn to its end and throws unless the client is content. */
-export async function turn(home, model, session, prompt) {
-  const { code, signal, output } = await startTurn(home, model, session, prompt).done;
+export async function turn(home, model, session, prompt, inside = []) {
+  const { code, signal, output } = await startTurn(home, model, session, prompt, inside).done;
   if (code !== 0) throw new Error(`the client ended with ${code ?? signal}:\n${output}`);
   return output;
 }

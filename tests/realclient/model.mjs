@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A stand-in for a model: an OpenAI-compatible endpoint on loopback that needs no network and no
+// A stand-in for a model: an OpenAI-compatible endpoint that needs no network and no
 // key. What it answers is told by the prompt itself:
 //
 //   "... call TOOL {json arguments}"   asks for that tool call, and answers when its result comes back
@@ -31,11 +31,11 @@ export class Model {
   requests = [];
   url;
 
-  static async start() {
+  static async start(address = '127.0.0.1') {
     const model = new Model();
     model.#server = http.createServer((request, response) => model.#serve(request, response));
-    await new Promise((resolve) => model.#server.listen(0, '127.0.0.1', resolve));
-    model.url = `http://127.0.0.1:${model.#server.address().port}/v1`;
+    await new Promise((resolve) => model.#server.listen(0, address, resolve));
+    model.url = `http://${address}:${model.#server.address().port}/v1`;
     return model;
   }
 

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 const EX_TEMPFAIL = 75;
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** One host of a client: a home directory whose session-state is plain, or a mount of a store. */
 class Host {
@@ -35,12 +35,25 @@ class PlainHost extends Host {
   async abandon() {}
 }
 
-class MountedHost extends Host {
+export class MountedHost extends Host {
   #daemon = null;
 
-  constructor(dir, name, store) {
+  /** `inside`: the words before a command that run it on the host's own network; none: here. */
+  constructor(dir, name, store, inside = []) {
     super(dir, name);
     this.store = store;
+    this.inside = inside;
+  }
+
+  /** Runs holdfast on this host, and returns what it printed. */
+  holdfast(...args) {
+    const [program, ...rest] = [...this.inside, process.env.HOLDFAST, ...args];
+    return execFileSync(program, rest, { encoding: 'utf8', env: { ...process.env, HOLDFAST_STORE: this.store } });
+  }
+
+  /** The process that serves the mount. */
+  get daemon() {
+    return this.#daemon.child;
   }
 
   #mounted() {
@@ -61,8 +74,8 @@ class MountedHost extends Host {
   /** Mounts with the daemon as a child, so that what is killed is surely ours. */
   async start() {
     if (this.#daemon) return;
-    const args = ['mount', '-f', '--store', this.store, this.state];
-    const child = spawn(process.env.HOLDFAST, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    const [program, ...args] = [...this.inside, process.env.HOLDFAST, 'mount', '-f', '--store', this.store, this.state];
+    const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
     let ended = null;
     const closed = new Promise((resolve) =>
       child.on('close', (code, signal) => resolve((ended = { code, signal }))));
@@ -78,14 +91,14 @@ class MountedHost extends Host {
 
   /** Takes the sessions of the plain directory into the store. The error tells what it said. */
   adopt() {
-    execFileSync(process.env.HOLDFAST, ['adopt', '--store', this.store, this.state], { encoding: 'utf8' });
+    this.holdfast('adopt', this.state);
   }
 
   /** The processes of a client that was killed take a moment to end; until then the mount is in use. */
   async #unmount() {
     for (let tries = 0; ; tries++) {
       try {
-        execFileSync(process.env.HOLDFAST, ['umount', this.state]);
+        this.holdfast('umount', this.state);
         return;
       } catch (error) {
         if (error.status !== EX_TEMPFAIL || tries === 100) throw error;
@@ -114,7 +127,7 @@ class MountedHost extends Host {
 
   async stopClean() {
     if (this.#daemon) await this.stop('umount');
-    else if (this.#mounted()) execFileSync(process.env.HOLDFAST, ['umount', this.state]);
+    else if (this.#mounted()) this.holdfast('umount', this.state);
   }
 
   async abandon() {
