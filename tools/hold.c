@@ -11,9 +11,12 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "context.h"
 #include "identity.h"
 #include "place.h"
+#include "store/lease.h"
 
 struct hold {
     int fd; /* the lease file; -1: the store is held instead */
@@ -87,6 +90,26 @@ static int open_lease_file(const struct hold_request *request, const char *place
     return HF_OK;
 }
 
+/* The lease file says who has it: one JSON object. */
+static int busy(int fd, const char *session, struct hf_error *err)
+{
+    struct lease_info info = {.session_name = session, .state = LEASE_HELD};
+    json_t *told = json_loadfd(fd, JSON_DISABLE_EOF_CHECK, NULL);
+    int status;
+
+    info.host_name = json_string_value(json_object_get(told, "host"));
+    info.mount_point = json_string_value(json_object_get(told, "mount"));
+    info.pinned_by = json_string_value(json_object_get(told, "pinned_by"));
+    info.pid = (uint32_t)json_integer_value(json_object_get(told, "pid"));
+    info.since = (int64_t)(json_number_value(json_object_get(told, "since")) * 1e9);
+    if (info.host_name)
+        status = lease_busy(&info, err);
+    else
+        status = hf_fail(err, HF_BUSY, "session %s is in use elsewhere", session);
+    json_decref(told);
+    return status;
+}
+
 static int hold_mount(const struct hold_request *request, const char *place, struct hold *hold,
                       struct hf_error *err)
 {
@@ -97,10 +120,7 @@ static int hold_mount(const struct hold_request *request, const char *place, str
         return status;
     error = lock_file(hold->fd, request->wait_ms);
     if (error == EBUSY || error == EAGAIN || error == EACCES)
-        return hf_fail(err, HF_BUSY,
-                       "session %s is in use elsewhere; 'holdfast lease show %s' says "
-                       "by whom",
-                       request->session, request->session);
+        return busy(hold->fd, request->session, err);
     if (error == EINTR)
         return hf_fail(err, HF_INTR, "interrupted while waiting for session %s", request->session);
     if (error != 0)
