@@ -40,11 +40,10 @@ const struct command command_bench_handover = {
     .group = COMMAND_STORE,
     .summary = "Measure how long an idle session takes to change hosts",
     .operands = "MOUNT MOUNT",
-    .details =
-        "Two mounts of one store append to one file in turn: each append has to wait for the\n"
-        "other mount to give the session up. Beside it, the same append by a mount that has the\n"
-        "session, and (with --store) a bare round trip to the store. The goal: a hand-over costs\n"
-        "less than two round trips and one append.",
+    .details = "Two mounts of one store append to one file in turn: each append has to wait for\n"
+               "the other mount to give the session up. Beside it, the same append by a mount\n"
+               "that has the session, and (with --store) a bare round trip to the store. The\n"
+               "goal: a hand-over costs less than two round trips and one append.",
     .options = specs,
     .min_operands = 2,
     .max_operands = 2,

@@ -43,8 +43,8 @@ const struct command command_lease_audit = {
     .group = COMMAND_LEASE,
     .summary = "Print what became of the leases, the oldest first",
     .operands = "[SESSION]",
-    .details =
-        "Every grant, recall, refusal, release, break, takeover and fenced commit is an entry.",
+    .details = "Every grant, recall, refusal, release, break, takeover and fenced commit is an\n"
+               "entry.",
     .options = audit_specs,
     .max_operands = 1,
     .run = run_audit,

@@ -52,9 +52,9 @@ const struct command command_lease_hold = {
     .group = COMMAND_LEASE,
     .summary = "Hold a session until interrupted",
     .operands = "SESSION",
-    .details =
-        "Prints a line once it is held, and keeps it until Ctrl-C or SIGTERM. The exit code\n"
-        "is 75 when it is held elsewhere. 'holdfast run' holds it while a command runs.",
+    .details = "Prints a line once it is held, and keeps it until Ctrl-C or SIGTERM. The exit\n"
+               "code is 75 when it is held elsewhere. 'holdfast run' holds a session while a\n"
+               "command runs.",
     .options = hold_specs,
     .min_operands = 1,
     .max_operands = 1,

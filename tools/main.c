@@ -89,7 +89,7 @@ static int unknown_command(const char *typed)
         suggest_offer(&closest, typed, first);
     }
     if (!closest.word) /* "list" is the last word of "session list" */
-        for (const struct command *const *c = commands; *c; c++) {
+        for (const struct command *const *c = commands; *c && !closest.word; c++) {
             const char *space = strchr((*c)->name, ' ');
             if (space && strcmp(space + 1, typed) == 0)
                 closest.word = (*c)->name;

@@ -39,11 +39,10 @@ const struct command command_run = {
     .group = COMMAND_LEASE,
     .summary = "Run a command that has a session for itself",
     .operands = "-- COMMAND [ARGUMENT...]",
-    .details =
-        "Takes the session's lease on this host and keeps it while the command runs. When it is\n"
-        "held elsewhere, the command is not run, and the exit code is 75. Else the exit code is\n"
-        "the command's: 127 when it is not there, 126 when it cannot be run, 128 and the\n"
-        "signal's number when a signal ended it.",
+    .details = "Takes the session's lease on this host and keeps it while the command runs. When\n"
+               "it is held elsewhere, the command is not run, and the exit code is 75. Else the\n"
+               "exit code is the command's: 127 when it is not there, 126 when it cannot be run,\n"
+               "128 and the signal's number when a signal ended it.",
     .options = specs,
     .min_operands = 1,
     .max_operands = -1,
