@@ -34,7 +34,7 @@ struct hold_options {
 
 static const struct option_spec hold_specs[] = {
     {"wait", 'w', OPTION_DURATION, offsetof(struct hold_options, wait_ms), "TIME",
-     "wait for it so long, as 30s or 5m (default: not at all)"},
+     "wait for it so long, as 30s or 5m (default: not)"},
     OPTIONS_WHERE,
     {0}};
 

@@ -25,7 +25,7 @@ static const struct option_spec specs[] = {
     {"session", 's', OPTION_STRING, offsetof(struct run_options, session), "SESSION",
      "the session to hold"},
     {"wait", 'w', OPTION_DURATION, offsetof(struct run_options, wait_ms), "TIME",
-     "wait for it so long, as 30s or 5m (default: not at all)"},
+     "wait for it so long, as 30s or 5m (default: not)"},
     {"mount", 0, OPTION_STRING, offsetof(struct run_options, mount), "DIR",
      "where the sessions are mounted (default:\n${COPILOT_HOME:-~/.copilot}/session-state)"},
     {"create", 0, OPTION_FLAG, offsetof(struct run_options, create), NULL,
