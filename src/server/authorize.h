@@ -5,7 +5,7 @@
  *
  *     request --> its row: least role? --no--> HF_ACCESS
  *                   | yes
- *                 its host session: the peer's own? --no--> HF_ACCESS
+ *                 its host session: the peer's own? --no--> HF_FENCED, as for one that is over
  *                   | yes
  *                 its session: one that the peer may see? --no--> HF_NOENT, in the words of one that is not there
  *                   | yes                                         (a name to be given: HF_ACCESS)
@@ -38,8 +38,8 @@ struct authorize_view {
 };
 
 /**
- * Whether the request may be carried out: 0; HF_ACCESS; HF_NOENT; HF_UNSUPPORTED for a kind that has no row;
- * HF_INVAL for a name that is none; what view->name says. A request that waits (for a lease) is asked about again
+ * Whether the request may be carried out: 0; HF_ACCESS; HF_FENCED; HF_NOENT; HF_UNSUPPORTED for a kind that has no
+ * row; HF_INVAL for a name that is none or a part that is missing; what view->name says. A request that waits (for a lease) is asked about again
  * when it goes on. What a list shows is for the calls below.
  */
 int authorize_request(const struct principal *principal, const Holdfast__Wire__Request *request,
