@@ -219,23 +219,35 @@ static int prepare(struct session *session, bool sync, struct commit *ret_commit
     if (session->meta_stale)
         meta_index_read(session, meta, ret_commit);
     *ret_objects = objects;
+    session->attempt = (struct attempt){.root = session->built,
+                                        .seq = session->built_seq,
+                                        .nobjects = session->sink.count,
+                                        .meta = ret_commit->meta_strings_valid};
     return HF_OK;
 }
 
-static void commit_succeeded(struct session *session, const struct commit *commit, uint64_t version,
-                             uint64_t seq)
+/** The store has what was tried last. */
+static void attempt_succeeded(struct session *session, uint64_t version, bool sync)
 {
-    blob_sink_drop(&session->sink, commit->nobjects);
+    const struct attempt *attempt = &session->attempt;
+
+    blob_sink_drop(&session->sink, attempt->nobjects);
     session->version = version;
-    session->root = commit->root;
-    session->committed_seq = seq;
-    if (commit->durability == DURABILITY_SYNC) {
-        session->synced_seq = seq;
+    session->root = attempt->root;
+    session->committed_seq = attempt->seq;
+    if (sync) {
+        session->synced_seq = attempt->seq;
         session->unsynced = false;
     }
-    if (commit->meta_strings_valid)
+    if (attempt->meta)
         session->meta_stale = false;
+    session->attempt.open = false;
     atomic_fetch_add(&session->tree->commits, 1);
+}
+
+/** To CLEAN or DIRTY. */
+static void go_on(struct session *session)
+{
     session_set_phase(session,
                       session->change_seq > session->committed_seq ? PHASE_DIRTY : PHASE_CLEAN);
 }
@@ -244,13 +256,21 @@ static void commit_succeeded(struct session *session, const struct commit *commi
 static void committed_nothing(struct session *session)
 {
     session->committed_seq = session->built_seq;
-    session_set_phase(session,
-                      session->change_seq > session->committed_seq ? PHASE_DIRTY : PHASE_CLEAN);
+    go_on(session);
 }
+
+/** Under which host session it is committed: that of the lease. */
+static uint64_t host_of(const struct session *session)
+{
+    return session->sid == SHARED_SID ? tree_host(session->tree) : session->host;
+}
+
+static void session_doubt(struct session *session);
 
 /** What becomes of the session when its commit was refused. */
 static void commit_failed(struct session *session, int status)
 {
+    session->attempt.open = status == HF_TIMEOUT || status == HF_IO || status == HF_FAILED;
     switch (status) {
     case HF_FENCED:
         session_lost(session, "fenced");
@@ -258,6 +278,13 @@ static void commit_failed(struct session *session, int status)
     case HF_CONFLICT:
         if (session->sid != SHARED_SID)
             session_lost(session, "the head was moved under the lease");
+        else
+            session_set_phase(session, PHASE_DIRTY);
+        break;
+    case HF_TIMEOUT:
+        /* An embedded store that was locked for too long has done nothing; of one far away nobody knows. */
+        if (session->tree->distant && session->sid != SHARED_SID)
+            session_doubt(session);
         else
             session_set_phase(session, PHASE_DIRTY);
         break;
@@ -280,7 +307,7 @@ static int lead(struct session *session, bool sync)
     struct object *objects = NULL;
     struct meta_strings meta = {0};
     struct commit commit;
-    uint64_t version = 0, seq;
+    uint64_t version = 0, host = host_of(session);
     int rc;
 
     rc = build(session, NULL);
@@ -288,7 +315,6 @@ static int lead(struct session *session, bool sync)
         rc = prepare(session, sync, &commit, &meta, &objects);
     if (rc != HF_OK)
         goto out;
-    seq = session->built_seq;
     if (session->version > 0 && object_id_equal(&session->built, &session->root)) {
         committed_nothing(session);
         goto out;
@@ -296,13 +322,16 @@ static int lead(struct session *session, bool sync)
     session_set_phase(session, PHASE_COMMITTING);
     session->sink_busy = true;
     pthread_mutex_unlock(&session->lock);
-    rc = store_commit(tree->store, tree->host, &commit, &version, NULL);
+    rc = store_commit(tree->store, host, &commit, &version, NULL);
     pthread_mutex_lock(&session->lock);
     session->sink_busy = false;
-    if (rc == HF_OK)
-        commit_succeeded(session, &commit, version, seq);
-    else
+    if (rc == HF_OK) {
+        attempt_succeeded(session, version, commit.durability == DURABILITY_SYNC);
+        go_on(session);
+    } else {
         commit_failed(session, rc);
+        rc = session->phase == PHASE_LOST ? HF_FENCED : rc;
+    }
 out:
     session->attempts++;
     session->attempt_status = rc;
@@ -473,12 +502,18 @@ static int rescue(struct session *session, const char *reason)
         return rc;
     session->sink_busy = true;
     pthread_mutex_unlock(&session->lock);
-    rc = store_rescue(tree->store, tree->host, &commit, reason, &id, NULL);
+    rc = store_rescue(tree->store, tree_host(tree), &commit, reason, &id, NULL);
     pthread_mutex_lock(&session->lock);
     session->sink_busy = false;
+    pthread_cond_broadcast(&session->cond);
     free(objects);
     meta_strings_free(&meta);
-    return rc;
+    if (rc == HF_NOENT) { /* nor is there a session any more that it could be a version of */
+        atomic_fetch_add(&tree->abandoned, 1);
+        rc = HF_OK;
+    }
+    /* A change of the shared tree is told to have failed before anything builds on it. */
+    return session->sid == SHARED_SID ? HF_OK : rc;
 }
 
 /** Takes uncommitted work away and starts over from the head. */
@@ -490,7 +525,8 @@ static int start_over(struct session *session)
 
     session->epoch++;
     session->token = 0;
-    session->releasing = false;
+    session->fenced = session->releasing = false;
+    session->attempt.open = false;
     claims_drop_session(tree->claims, session->sid);
     lock_revoke(tree->locks, first, first | NODE_INO_MAX, HF_IO);
     session->loaded = false;
@@ -501,11 +537,100 @@ static int start_over(struct session *session)
     return rc;
 }
 
-/** Whether what a store answered to a rescue may be another answer later: until then the work stays here. */
-static bool passes(int status)
+static int copy_entry(const struct history_entry *entry, void *arg)
 {
-    return status == HF_NOSPC || status == HF_QUOTA || status == HF_NOMEM || status == HF_BUSY ||
-           status == HF_TIMEOUT;
+    *(struct history_entry *)arg = *entry;
+    return HF_OK;
+}
+
+/** Asks what became of a commit whose answer did not come. */
+static int close_attempt(struct session *session)
+{
+    struct history_entry found = {0};
+    int rc;
+
+    if (!session->attempt.open)
+        return HF_OK;
+    session->sink_busy = true;
+    pthread_mutex_unlock(&session->lock);
+    rc = store_history(session->tree->store, session->sid, session->version + 1, 1, copy_entry,
+                       &found, NULL);
+    pthread_mutex_lock(&session->lock);
+    session->sink_busy = false;
+    pthread_cond_broadcast(&session->cond);
+    if (rc != HF_OK && rc != HF_NOENT)
+        return rc;
+    /* Who else made this very version would have made the same changes. */
+    if (found.version == session->version + 1 &&
+        object_id_equal(&found.root, &session->attempt.root))
+        attempt_succeeded(session, found.version, false);
+    session->attempt.open = false;
+    return HF_OK;
+}
+
+/** The lease may be ours still: then what is left is committed as if nothing had been. */
+static int commit_late(struct session *session)
+{
+    struct tree *tree = session->tree;
+    struct object *objects = NULL;
+    struct meta_strings meta = {0};
+    uint64_t version, host = session->host;
+    struct commit commit;
+    int rc;
+
+    if (session->change_seq == session->committed_seq)
+        return HF_OK;
+    rc = build(session, NULL);
+    if (rc == HF_OK)
+        rc = prepare(session, true, &commit, &meta, &objects);
+    if (rc != HF_OK)
+        return rc;
+    session->sink_busy = true;
+    pthread_mutex_unlock(&session->lock);
+    rc = store_commit(tree->store, host, &commit, &version, NULL);
+    pthread_mutex_lock(&session->lock);
+    session->sink_busy = false;
+    pthread_cond_broadcast(&session->cond);
+    if (rc == HF_OK)
+        attempt_succeeded(session, version, true);
+    else
+        session->attempt.open = rc == HF_TIMEOUT || rc == HF_IO || rc == HF_FAILED;
+    free(objects);
+    meta_strings_free(&meta);
+    return rc;
+}
+
+/** Tries again later to save what is here. */
+static void put_off(struct session *session)
+{
+    session->due = timer_now() + RETRY_NS;
+    timer_set(session, session->due);
+    pthread_cond_broadcast(&session->cond);
+}
+
+/** One try to save the work of a lost session, and to go on with it. */
+static int settle_lost(struct session *session, const char *reason)
+{
+    int rc = close_attempt(session);
+
+    if (rc == HF_OK && !session->fenced) {
+        rc = commit_late(session);
+        if (rc == HF_FENCED || rc == HF_CONFLICT) {
+            session->fenced = true;
+            rc = HF_OK;
+        } else if (rc == HF_OK) {
+            go_on(session);
+            pthread_cond_broadcast(&session->cond);
+            return HF_OK;
+        }
+    }
+    if (rc == HF_OK)
+        rc = rescue(session, reason);
+    if (rc == HF_OK)
+        start_over(session);
+    else
+        put_off(session);
+    return rc;
 }
 
 void session_lost(struct session *session, const char *reason)
@@ -513,21 +638,39 @@ void session_lost(struct session *session, const char *reason)
     while (session->sink_busy)
         pthread_cond_wait(&session->cond, &session->lock);
     session_set_phase(session, PHASE_LOST);
-    if (passes(rescue(session, reason))) {
-        session->due = timer_now() + RETRY_NS;
-        timer_set(session, session->due);
-        pthread_cond_broadcast(&session->cond);
-    } else {
-        start_over(session);
-    }
+    session->fenced = true;
+    settle_lost(session, reason);
 }
 
-void session_rescue_again(struct session *session)
+/** A commit has no answer, and the lease may be gone: changes are refused until the store can be asked. */
+static void session_doubt(struct session *session)
+{
+    session_set_phase(session, PHASE_LOST);
+    session->fenced = false;
+    worker_invalidate(session);
+    put_off(session);
+}
+
+int session_settle(struct session *session)
 {
     while (session->sink_busy)
         pthread_cond_wait(&session->cond, &session->lock);
-    if (session->phase == PHASE_LOST)
-        session_lost(session, "the lease was lost");
+    if (session->phase != PHASE_LOST)
+        return HF_OK;
+    return settle_lost(session, "the lease was lost");
+}
+
+/** What the failed session has is made a rescue version; it stays as it is. */
+static int save_failed(struct session *session)
+{
+    int rc;
+
+    while (session->sink_busy)
+        pthread_cond_wait(&session->cond, &session->lock);
+    if (session->phase != PHASE_FAILED)
+        return HF_OK;
+    rc = close_attempt(session);
+    return rc == HF_OK ? rescue(session, "a commit failed") : rc;
 }
 
 int session_recover(struct session *session)
@@ -543,13 +686,28 @@ int session_recover(struct session *session)
         return HF_OK;
     /* A store whose sync has failed takes nothing any more: what is here stays, and changes are refused. */
     rc = store_sync(session->tree->store, NULL);
+    if (rc == HF_OK)
+        rc = save_failed(session);
     if (rc != HF_OK)
         return rc;
-    rescue(session, "a commit failed");
     if (session->phase != PHASE_FAILED)
         return HF_OK;
     rc = start_over(session);
     if (rc == HF_OK)
         session->token = token;
+    return rc;
+}
+
+int session_keep(struct session *session)
+{
+    int rc;
+
+    pthread_mutex_lock(&session->lock);
+    rc = session_settle(session);
+    if (rc == HF_OK)
+        rc = save_failed(session);
+    if (rc == HF_OK && session->phase == PHASE_FAILED) /* it is kept now: once is enough */
+        start_over(session);
+    pthread_mutex_unlock(&session->lock);
     return rc;
 }

@@ -19,10 +19,14 @@ int session_commit(struct session *session, uint64_t seq, bool sync);
 int session_commit_all(struct session *session, bool sync);
 /** Keeps memory in bounds: moves unsaved writes of `inode` (locked) to the store ahead of the commit. */
 int session_spill(struct session *session, struct inode *inode);
-/** The lease is gone: keeps uncommitted work as a rescue version and reloads from the head. Locked. */
+/** The lease is gone: keeps uncommitted work as a rescue version and reloads from the head. If the store cannot
+ *  take it now, the session stays lost, and the timer tries again. Locked. */
 void session_lost(struct session *session, const char *reason);
-/** The timer: when the store had no room for the rescue version, it is tried again. Locked. */
-void session_rescue_again(struct session *session);
+/** One try to save the work of a lost session: commits it if the lease is ours after all, else makes it a rescue
+ *  version. 0: it is saved, or the session is not lost. Locked. */
+int session_settle(struct session *session);
+/** At the end of the mount: the same for lost and failed sessions, whatever uses them. Not locked. */
+int session_keep(struct session *session);
 /** Leaves PHASE_FAILED when no file is open any more. 0: the session can be used again. Locked. */
 int session_recover(struct session *session);
 

@@ -215,6 +215,8 @@ int tree_read(struct tree_handle *handle, uint64_t offset, size_t len, uint8_t *
         read_text(&handle->text, offset, len, ret_data, ret_len);
         return HF_OK;
     }
+    if (atomic_load(&handle->lost))
+        return HF_IO;
     pthread_mutex_lock(&session->lock);
     rc = inode_file(session, inode, &file);
     if (rc == HF_OK)
@@ -259,7 +261,7 @@ struct writing {
 /** What forbids a change through this handle. */
 static int check_handle(const struct session *session, const struct tree_handle *handle)
 {
-    if (handle->epoch != session->epoch)
+    if (handle->epoch != session->epoch || atomic_load(&handle->lost))
         return HF_FENCED;
     if (handle->inode->stale)
         return HF_STALE;
@@ -297,6 +299,8 @@ static int spill_ahead(struct tree_handle *handle)
     struct session *session = handle->session;
     int rc = HF_OK;
 
+    if (tree_is_fenced(session->tree))
+        return HF_FENCED;
     pthread_mutex_lock(&session->lock);
     if (handle->inode->file && session->phase != PHASE_FAILED && session->phase != PHASE_LOST)
         rc = session_spill(session, handle->inode);

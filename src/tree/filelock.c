@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tree/handle.h"
+#include "tree/lease.h"
 #include "tree/table.h"
 
 /** Tickets of waits in the shared tree; those of the lock table are below. */
@@ -72,7 +73,7 @@ static int set_in_store(struct tree *tree, const struct lock_request *request)
         .pid = request->pid,
     };
 
-    return store_lock_set(tree->store, tree->host, &lock, NULL, NULL);
+    return store_lock_set(tree->store, tree_host(tree), &lock, NULL, NULL);
 }
 
 /** The local table granted it at last; the store is asked now. */
@@ -160,6 +161,8 @@ static int lock_shared(struct tree_handle *handle, const struct lock_request *re
     struct tree *tree = handle->session->tree;
     int rc;
 
+    if (atomic_load(&handle->lost))
+        return HF_IO;
     pthread_mutex_lock(&tree->filelocks.lock);
     handle->inode->store_locked = true;
     if (request->kind == LOCK_FLOCK)
@@ -193,6 +196,32 @@ void filelock_retry(struct tree *tree)
     pthread_mutex_unlock(&tree->filelocks.lock);
 }
 
+/**
+ * The host session has ended, and with it every lock that was set under it: other hosts may have had them since.
+ * Files that had one are of no use any more until they are opened again: what their programs believe about them
+ * does not hold. So all that is asked of them fails.
+ */
+void filelock_lost(struct tree *tree)
+{
+    struct session *shared = tree->shared;
+    uint64_t number, self;
+
+    do {
+        self = 0;
+        pthread_mutex_lock(&shared->lock);
+        for (struct tree_handle *h = shared->open_handles; h && self == 0; h = h->next) {
+            number = session_number(shared, h->inode->ino);
+            if (!lock_held_through(tree->locks, number, (uint64_t)(uintptr_t)h))
+                continue;
+            atomic_store(&h->lost, true);
+            self = (uint64_t)(uintptr_t)h;
+        }
+        pthread_mutex_unlock(&shared->lock);
+        if (self != 0) /* who waits for it here asks the store now */
+            lock_release_handle(tree->locks, number, self);
+    } while (self != 0);
+}
+
 /* --- within a session ----------------------------------------------------------------------------- */
 
 /** Takes the lease, and the lock before the session is let go: so a recall sees it. */
@@ -202,8 +231,11 @@ static int lock_session(struct tree_handle *handle, const struct lock_request *r
     struct session *session = handle->session;
     int rc;
 
-    if (session->view || request->type == LOCK_TYPE_NONE)
-        return lock_set(session->tree->locks, request, wait, done, arg, ret_ticket);
+    if (session->view || request->type == LOCK_TYPE_NONE) {
+        rc = lock_set(session->tree->locks, request, wait, done, arg, ret_ticket);
+        lease_eased(session);
+        return rc;
+    }
     rc = session_admit(session);
     if (rc == HF_BUSY && !wait)
         return HF_AGAIN; /* as if the whole session were locked */
@@ -256,7 +288,7 @@ static int test_store(struct tree *tree, const struct lock_request *request,
                                  .owner = request->owner,
                                  .pid = request->pid,
                              };
-    int rc = store_lock_test(tree->store, tree->host, &lock, &other, NULL);
+    int rc = store_lock_test(tree->store, tree_host(tree), &lock, &other, NULL);
 
     *ret_found = rc == HF_OK;
     if (rc == HF_OK)
@@ -265,7 +297,7 @@ static int test_store(struct tree *tree, const struct lock_request *request,
                                           .type = other.type,
                                           .start = other.start,
                                           .end = other.end,
-                                          .pid = other.host == tree->host ? other.pid : 0};
+                                          .pid = other.host == tree_host(tree) ? other.pid : 0};
     return rc == HF_NOENT ? HF_OK : rc;
 }
 
@@ -305,6 +337,7 @@ void filelock_close(struct tree_handle *handle, uint64_t owner)
 
     if (session->sid != SHARED_SID) {
         lock_release_owner(tree->locks, number, owner);
+        lease_eased(session);
         return;
     }
     pthread_mutex_lock(&tree->filelocks.lock);

@@ -9,6 +9,10 @@
  *                      | in the way            | in the way
  *                      v                       v
  *                  waits there             waits for EVENT_LOCKS_CHANGED, then starts again
+ *
+ * The locks in the store's table end with the host session. When it was taken for dead (the mount was cut off for
+ * longer than its TTL), another host may have had them since: the open files that had one answer EIO from then
+ * on, to reads, writes and locks, until they are closed.
  */
 #ifndef TREE_FILELOCK_H
 #define TREE_FILELOCK_H
@@ -33,6 +37,10 @@ void filelocks_clear(struct filelocks *filelocks);
 
 /** Tries the waiting requests again that the store refused. On the worker thread. */
 void filelock_retry(struct tree *tree);
+
+/** The locks of this host are gone from the store's table: files that had one fail from now on. On the worker
+ *  thread, nothing locked. */
+void filelock_lost(struct tree *tree);
 
 /** Drops what a close(2) by `owner` drops. */
 void filelock_close(struct tree_handle *handle, uint64_t owner);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "tree/lease.h"
 #include "tree/listing.h"
 #include "tree/split.h"
 #include "tree/table.h"
@@ -52,6 +53,7 @@ void handle_free(struct tree_handle *handle)
     inode_unref(session, handle->inode);
     pthread_cond_broadcast(&session->cond); /* it may have pinned the lease */
     pthread_mutex_unlock(&session->lock);
+    lease_eased(session);
     listing_free(handle->listing);
     buf_free(&handle->text);
     free(handle);

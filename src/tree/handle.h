@@ -17,6 +17,8 @@ struct tree_handle {
     atomic_bool
         closing; /* nothing came through it since a close(2): its release may be on its way */
 
+    atomic_bool lost; /* it had a lock in the shared tree that is gone */
+
     uint64_t flock_owner, posix_owner; /* filelocks.lock: of the last locks in the shared tree */
 
     /* session.lock: */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/lease.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "tree/commit.h"
 #include "tree/handle.h"
+#include "tree/kernel.h"
 #include "tree/table.h"
 #include "tree/versions.h"
 
@@ -13,9 +15,35 @@
 /** For so long what a close(2) leaves behind is waited for. */
 #define CLOSING_NS 200000000
 
+void lease_granted(struct session *session, uint64_t host, uint64_t token)
+{
+    const struct todo recalled = {.kinds = TODO_RECALL, .recalled = token};
+
+    session->token = token;
+    session->host = host;
+    atomic_store(&session->wanted, 0);
+    if (session->early == token)
+        worker_note(session, &recalled);
+}
+
+/** Under a new grant: what is here has to be the head that came with it. */
+static int catch_up(struct session *session, const struct lease *lease)
+{
+    int rc = HF_OK;
+
+    /* A change without a lease cannot be; but if it could, it must not be thrown away. */
+    assert(session->phase == PHASE_CLEAN);
+    if (!session->loaded || lease->head.version != session->version) {
+        rc = session_load(session, &lease->head, NULL);
+        worker_invalidate(session);
+    }
+    return rc;
+}
+
 int lease_acquire(struct session *session)
 {
     struct tree *tree = session->tree;
+    uint64_t host = tree_host(tree);
     struct lease lease;
     int rc;
 
@@ -25,18 +53,14 @@ int lease_acquire(struct session *session)
     }
     session->acquiring = true;
     pthread_mutex_unlock(&session->lock);
-    rc = store_lease_acquire(tree->store, tree->host, session->sid, tree->options.wait_ms, &lease,
-                             NULL);
+    rc = store_lease_acquire(tree->store, host, session->sid, tree->options.wait_ms, &lease, NULL);
     pthread_mutex_lock(&session->lock);
     session->acquiring = false;
     pthread_cond_broadcast(&session->cond);
-    if (rc != HF_OK)
-        return rc;
-    if (!session->loaded || lease.head.version != session->version) {
-        rc = session_load(session, &lease.head, NULL);
-        worker_invalidate(session);
-    }
-    session->token = lease.token;
+    if (rc != HF_OK || lease.token <= session->lost || host != tree_host(tree))
+        return rc; /* what was taken away before it arrived has to be asked for again */
+    rc = catch_up(session, &lease);
+    lease_granted(session, host, lease.token);
     return rc;
 }
 
@@ -116,23 +140,20 @@ static bool only_closing(struct session *session)
     return true;
 }
 
-/** Waits until nothing pins the lease, or something does that will not pass. Locked. */
-static int wait_unpinned(struct session *session, uint64_t token, char *pin, size_t size)
+/** Whether the lease of `token` may go now. HF_BUSY: something pins it; HF_AGAIN: something that will pass in a
+ *  moment. Locked. */
+static int check_unpinned(struct session *session, uint64_t token, char *pin, size_t size)
 {
-    int64_t until = timer_now() + CLOSING_NS;
-    const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
-
-    for (;;) {
-        while (session->acquiring)
-            pthread_cond_wait(&session->cond, &session->lock);
-        if (session->token != token)
-            return HF_STALE;
-        if (!lease_pinned_by(session, pin, size))
-            return HF_OK;
-        if (!only_closing(session) || timer_now() >= until)
-            return HF_BUSY;
-        pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);
+    if (session->token != token) {
+        if (session->acquiring)
+            session->early = token;
+        return HF_STALE;
     }
+    if (session->phase == PHASE_LOST)
+        return HF_STALE;
+    if (!lease_pinned_by(session, pin, size))
+        return HF_OK;
+    return only_closing(session) && timer_now() < session->yield_by ? HF_AGAIN : HF_BUSY;
 }
 
 /**
@@ -144,6 +165,7 @@ static void put_down(struct session *session)
     session->token = 0;
     session->releasing = false;
     session->acquiring = true;
+    atomic_store(&session->wanted, 0);
 }
 
 /** Tells the store of a lease that was put down. Not locked. */
@@ -151,7 +173,7 @@ static void hand_over(struct session *session, uint64_t token)
 {
     struct tree *tree = session->tree;
 
-    store_lease_release(tree->store, tree->host, session->sid, token, NULL);
+    store_lease_release(tree->store, session->host, session->sid, token, NULL);
     pthread_mutex_lock(&session->lock);
     session->acquiring = false;
     pthread_cond_broadcast(&session->cond);
@@ -164,7 +186,7 @@ static int step_back(struct session *session, uint64_t token, char *pin, size_t 
     int rc;
 
     pthread_mutex_lock(&session->lock);
-    rc = wait_unpinned(session, token, pin, size);
+    rc = check_unpinned(session, token, pin, size);
     if (rc != HF_OK) {
         pthread_mutex_unlock(&session->lock);
         return rc;
@@ -186,28 +208,71 @@ static int step_back(struct session *session, uint64_t token, char *pin, size_t 
     return rc;
 }
 
+/** Gives the lease of `token` back if nothing pins it. HF_AGAIN: it will be looked at again. */
+static int yield(struct session *session, uint64_t token, enum todo_kind kind, char *pin,
+                 size_t size)
+{
+    struct todo again = {.kinds = kind, .recalled = token};
+    int rc = 1;
+
+    pthread_mutex_lock(&session->lock);
+    if (session->yield_by == 0)
+        session->yield_by = timer_now() + CLOSING_NS;
+    again.at = session->yield_by;
+    pthread_mutex_unlock(&session->lock);
+    for (int i = 0; i < RECALL_TRIES && rc == 1; i++)
+        rc = step_back(session, token, pin, size);
+    if (rc == HF_AGAIN) {
+        worker_note(session, &again);
+        return rc;
+    }
+    pthread_mutex_lock(&session->lock);
+    session->yield_by = 0;
+    pthread_mutex_unlock(&session->lock);
+    if (rc == HF_OK)
+        hand_over(session, token);
+    return rc;
+}
+
 void lease_recalled(struct session *session, uint64_t token)
 {
     struct tree *tree = session->tree;
     char pin[512] = "changes keep coming";
-    int rc = 1;
+    int rc = yield(session, token, TODO_RECALL, pin, sizeof pin);
 
-    for (int i = 0; i < RECALL_TRIES && rc == 1; i++)
-        rc = step_back(session, token, pin, sizeof pin);
-    if (rc == HF_OK)
-        hand_over(session, token);
-    else if (rc == HF_BUSY || rc == 1)
-        store_lease_refuse(tree->store, tree->host, session->sid, token, pin, NULL);
-    else if (rc != HF_STALE)
-        store_lease_refuse(tree->store, tree->host, session->sid, token,
-                           "its changes cannot be committed", NULL);
+    if (rc == HF_OK || rc == HF_AGAIN || rc == HF_STALE)
+        return;
+    atomic_store(&session->wanted, token);
+    store_lease_refuse(tree->store, tree_host(tree), session->sid, token,
+                       rc == HF_BUSY || rc == 1 ? pin : "its changes cannot be committed", NULL);
+}
+
+void lease_yield(struct session *session)
+{
+    uint64_t token = atomic_load(&session->wanted);
+    char pin[512];
+
+    if (token != 0 && yield(session, token, TODO_YIELD, pin, sizeof pin) == HF_STALE)
+        atomic_compare_exchange_strong(&session->wanted, &token, 0);
+}
+
+void lease_eased(struct session *session)
+{
+    const struct todo todo = {.kinds = TODO_YIELD};
+
+    if (atomic_load(&session->wanted) != 0)
+        worker_note(session, &todo);
+    else
+        worker_hurry(session);
 }
 
 void lease_taken(struct session *session, uint64_t token)
 {
     pthread_mutex_lock(&session->lock);
+    if (token > session->lost)
+        session->lost = token;
     /* A commit under way may find out first, and start over with a new lease. */
-    while (session->acquiring || session->sink_busy)
+    while (session->sink_busy)
         pthread_cond_wait(&session->cond, &session->lock);
     if (session->token == token)
         session_lost(session, "the lease was lost");
@@ -235,15 +300,16 @@ bool lease_drop(struct session *session)
 int lease_give_back(struct session *session)
 {
     struct tree *tree = session->tree;
-    uint64_t token;
+    uint64_t token, host;
     int rc;
 
     pthread_mutex_lock(&session->lock);
     rc = session_commit(session, session->change_seq, false);
     token = session->token;
+    host = session->host;
     session->token = 0;
     pthread_mutex_unlock(&session->lock);
     if (token != 0 && !session->deleted)
-        store_lease_release(tree->store, tree->host, session->sid, token, NULL);
+        store_lease_release(tree->store, host, session->sid, token, NULL);
     return rc;
 }

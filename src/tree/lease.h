@@ -3,9 +3,10 @@
  * A session's lease, seen from the mount.
  *
  *      none --first change or lock--> held --recall, idle: commit, forget, release--> none
- *                                      |  ^
+ *                                      |  ^                                            ^
  *                                      |  +-- recall while pinned: refused, with what pins it
- *                                      +----- lost: rescue, reload (commit.h) -----------> none
+ *                                      |        \--- not pinned any more: released ----+
+ *                                      +----- lost: rescue, reload (commit.h) ---------+
  */
 #ifndef TREE_LEASE_H
 #define TREE_LEASE_H
@@ -15,10 +16,17 @@
 /** Asks the store for it, and moves on to the head that came with the grant. The session is locked; the
  *  lock is let go meanwhile. HF_BUSY: in use elsewhere. */
 int lease_acquire(struct session *session);
+/** Notes a grant. Locked. */
+void lease_granted(struct session *session, uint64_t host, uint64_t token);
+/** Something that pinned the lease is gone: a recall that was refused or put off is looked at again. Any thread. */
+void lease_eased(struct session *session);
 /** What pins the lease, as a phrase: false when nothing does. Locked. */
 bool lease_pinned_by(struct session *session, char *ret_text, size_t size);
 /** Obeys or refuses a recall of `token`. On the worker thread, nothing locked. */
 void lease_recalled(struct session *session, uint64_t token);
+/** A recall was refused: gives the lease back now if nothing pins it any more. On the worker thread, nothing
+ *  locked. */
+void lease_yield(struct session *session);
 /** Notes that `token` was taken away. On the worker thread, nothing locked. */
 void lease_taken(struct session *session, uint64_t token);
 /** Gives it back, if it is held, when nothing uses the session any more; false: something does. Nothing

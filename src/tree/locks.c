@@ -509,6 +509,19 @@ void lock_release_handle(struct lock_table *table, uint64_t inode, uint64_t hand
     release(table, inode, is_through_handle, handle);
 }
 
+bool lock_held_through(struct lock_table *table, uint64_t inode, uint64_t handle)
+{
+    struct locked_inode *in;
+    bool found = false;
+
+    pthread_mutex_lock(&table->mutex);
+    in = find_inode(table, inode);
+    for (const struct held *l = in ? in->held : NULL; l && !found; l = l->next)
+        found = is_through_handle(&l->is, handle);
+    pthread_mutex_unlock(&table->mutex);
+    return found;
+}
+
 /* --- ranges of inodes --------------------------------------------------------------------------- */
 
 struct inode_range {

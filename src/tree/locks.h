@@ -58,6 +58,8 @@ void lock_release_owner(struct lock_table *table, uint64_t inode, uint64_t owner
 void lock_release_handle(struct lock_table *table, uint64_t inode, uint64_t handle);
 /** Ends all waiting requests of a range of inode numbers with `status` and drops their locks. */
 void lock_revoke(struct lock_table *table, uint64_t first_inode, uint64_t last_inode, int status);
+/** Whether a lock on `inode` came through `handle`. */
+bool lock_held_through(struct lock_table *table, uint64_t inode, uint64_t handle);
 /** Number of locks held on inodes first..last. */
 size_t lock_count(struct lock_table *table, uint64_t first_inode, uint64_t last_inode);
 

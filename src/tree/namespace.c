@@ -6,6 +6,7 @@
 #include "tree/directory.h"
 #include "tree/entry.h"
 #include "tree/evict.h"
+#include "tree/lease.h"
 #include "tree/meta_index.h"
 #include "tree/table.h"
 #include "tree/top.h"
@@ -237,8 +238,10 @@ static int remove_name(struct tree *tree, uint64_t parent, const char *name, boo
     if (rc != HF_OK)
         return rc;
     rc = session_change(session, apply_remove, &removal);
-    if (rc == HF_OK)
+    if (rc == HF_OK) {
         session_unlock(session);
+        lease_eased(session); /* it may have been a claim */
+    }
     table_put(session);
     return rc;
 }

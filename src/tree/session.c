@@ -73,7 +73,7 @@ void session_set_phase(struct session *session, enum session_phase phase)
             1U << PHASE_COMMITTING | 1U << PHASE_LOST | 1U << PHASE_FAILED | 1U << PHASE_CLEAN,
         [PHASE_COMMITTING] =
             1U << PHASE_CLEAN | 1U << PHASE_DIRTY | 1U << PHASE_LOST | 1U << PHASE_FAILED,
-        [PHASE_LOST] = 1U << PHASE_CLEAN,
+        [PHASE_LOST] = 1U << PHASE_CLEAN | 1U << PHASE_DIRTY,
         [PHASE_FAILED] = 1U << PHASE_CLEAN | 1U << PHASE_LOST,
     };
 
@@ -246,6 +246,24 @@ static int load_root(struct session *session, const struct session_head *head, s
     return rc;
 }
 
+static void find_nameless(struct hnode *node, void *arg)
+{
+    const struct inode *inode = HTABLE_ENTRY(node, struct inode, node);
+
+    if (inode->unlinked && inode->handles > 0 && inode->file)
+        *(bool *)arg = true;
+}
+
+/** Whether an open file without a name may have chunks that are nowhere but in the sink. */
+static bool writes_nameless(struct session *session)
+{
+    bool found = false;
+
+    if (session->sink.count > 0)
+        htable_each(&session->inodes, find_nameless, &found);
+    return found;
+}
+
 int session_load(struct session *session, const struct session_head *head, struct hf_error *err)
 {
     int rc;
@@ -256,7 +274,8 @@ int session_load(struct session *session, const struct session_head *head, struc
         rc = refresh_inodes(session);
     if (rc != HF_OK)
         return rc;
-    blob_sink_clear(&session->sink);
+    if (!writes_nameless(session))
+        blob_sink_clear(&session->sink);
     session->sink.cache = session->tree->cache;
     session->version = head->version;
     session->root = session->built = head->root;
@@ -380,7 +399,7 @@ static int admit(struct session *session)
     for (;;) {
         if (session->deleted)
             return HF_NOENT;
-        if (session->phase == PHASE_LOST)
+        if (session->phase == PHASE_LOST || tree_is_fenced(session->tree))
             return HF_FENCED;
         if (session->phase == PHASE_FAILED) {
             rc = session_recover(session);
@@ -430,9 +449,11 @@ static int change_shared(struct session *session, int (*apply)(struct session *,
         if (rc != HF_OK)
             break;
         rc = session_commit(session, session->change_seq, false);
-        if (rc != HF_OK && session->phase != PHASE_FAILED) {
-            int reloaded = session_reload(session, NULL);
+        if (rc != HF_OK && session->phase != PHASE_FAILED && session->phase != PHASE_LOST) {
+            int reloaded;
 
+            session->loaded = false; /* what is here did not happen */
+            reloaded = session_reload(session, NULL);
             session_set_phase(session, PHASE_CLEAN);
             worker_invalidate(session);
             if (reloaded != HF_OK)

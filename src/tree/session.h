@@ -10,7 +10,11 @@
  *        |                  +---- no space, … : retried ---------+  |
  *        |                                                          |
  *        +---- reloaded from the head <--- LOST <---- fenced -------+   work goes to a rescue version
+ *        |                                  |  ^----- no answer ----+   … or, if the lease is still ours,
+ *        | <------- committed after all ----+                       |   is committed when contact is back
  *        +---- reloaded from the head <--- FAILED <-- i/o error ----+   changes answer EIO until then
+ *
+ * Nothing leaves LOST or FAILED before its work is in the store, one way or the other.
  *
  * `pins` keeps it in memory; it grows from zero only under the tree's lock. One mutex guards the whole
  * working tree; it is not held while the store commits or while the kernel is told to forget.
@@ -24,6 +28,16 @@
 #include "tree/inode.h"
 #include "tree/negatives.h"
 #include "tree/tree.h"
+#include "tree/worker.h"
+
+/** A commit whose answer may not have come. */
+struct attempt {
+    bool open; /* nobody knows what became of it */
+    struct object_id root;
+    uint64_t seq;    /* of the last change in it */
+    size_t nobjects; /* of the sink that it carried */
+    bool meta;       /* with the index row's strings */
+};
 
 enum session_phase { PHASE_CLEAN, PHASE_DIRTY, PHASE_COMMITTING, PHASE_LOST, PHASE_FAILED };
 
@@ -35,6 +49,9 @@ struct session {
     atomic_uint pins;
     struct hnode node;          /* tree.lock: in tree.sessions */
     int64_t used;               /* tree.lock: when last pinned, for eviction */
+    struct todo todo;           /* worker.lock */
+    struct session *todo_next;  /* worker.lock */
+    uint64_t checked;           /* worker thread: the token before the leases were listed */
     struct session *timer_next; /* timer.lock */
     int64_t timer_at;           /* timer.lock; 0: not in the list */
 
@@ -81,9 +98,19 @@ struct session {
     int attempt_status;     /* of the last one */
     int64_t due;            /* deadline of the timed commit (timer_now()); 0: none */
 
-    uint64_t token; /* the lease; 0: not held */
+    struct attempt attempt; /* the commit that was tried last */
+
+    uint64_t token; /* the lease; 0: not held. Of a lost session: the one that it had */
+    uint64_t host;  /* the host session that it was granted to */
+    bool fenced;    /* of a lost session: the lease is gone for certain */
     bool acquiring; /* a grant is being asked for, or given back */
     bool releasing; /* a recall is being obeyed; a change clears it */
+    uint64_t lost;  /* the latest token that was taken away */
+    uint64_t early; /* a token that was recalled before its grant arrived */
+    int64_t
+        yield_by; /* of a recall: for so long what a close(2) leaves behind is waited for (timer_now()) */
+    atomic_uint_fast64_t
+        wanted; /* the token whose recall was refused: it is given up once nothing pins it */
 };
 
 /** An empty session that nothing was loaded into yet. */

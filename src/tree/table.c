@@ -152,10 +152,27 @@ int table_each(struct tree *tree, int (*visit)(struct session *session, void *ar
     return rc;
 }
 
+bool tree_is_fenced(struct tree *tree)
+{
+    return clock_boottime(tree->clock) >= store_host_deadline(tree->store, tree_host(tree));
+}
+
+/** The lease is held, and is not being given up. */
+static bool is_leased(const struct session *session)
+{
+    return session->token != 0 && !session->releasing && session->phase != PHASE_LOST;
+}
+
 bool table_exclusive(const struct session *session)
 {
-    return session->view || (session->token != 0 && !session->releasing) ||
-           atomic_load(&session->tree->other_hosts) == 0;
+    struct tree *tree = session->tree;
+
+    if (session->view)
+        return true;
+    /* Over a network, that nobody else is about is heard of too late to rely on. */
+    if (!tree->distant)
+        return is_leased(session) || atomic_load(&tree->other_hosts) == 0;
+    return is_leased(session) && !tree_is_fenced(tree);
 }
 
 double table_timeout(const struct session *session)

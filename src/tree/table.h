@@ -6,7 +6,7 @@
  *      ticker thread: commits sessions whose changes no close followed (timer.c)
  *      worker thread: events of the store, the kernel's invalidation, eviction (worker.c)
  *
- * Lock order: top_lock, session.change_lock, session.lock (of a session, then of a view of it),
+ * Lock order: top_lock, create_lock, session.change_lock, session.lock (of a session, then of a view of it),
  * filelocks.lock, tree.lock, then timer.lock or worker.lock.
  * No lock is held while the kernel is told to forget something.
  */
@@ -32,9 +32,10 @@ struct tree {
     struct blob_cache *cache;
     struct lock_table *locks;
     struct claims *claims;
-    struct session *shared; /* the shared tree: always pinned */
-    struct relay *relay;    /* hears the store's events */
-    uint64_t host;
+    struct session *shared;    /* the shared tree: always pinned */
+    struct relay *relay;       /* hears the store's events */
+    atomic_uint_fast64_t host; /* the host session */
+    bool distant; /* a host session that is kept alive by heartbeats: a server's store */
 
     atomic_bool closing;     /* the kernel is not told anything any more */
     atomic_uint other_hosts; /* alive, as the store last said */
@@ -42,7 +43,10 @@ struct tree {
     atomic_size_t relieve_at;  /* when so many bytes are pinned, directories are closed; evict.c */
     atomic_size_t dirty_bytes; /* unsaved writes in the filemaps of all sessions */
 
-    pthread_mutex_t top_lock; /* one change of the top directory at a time */
+    atomic_uint abandoned; /* sessions whose work could not be kept */
+
+    pthread_mutex_t top_lock;    /* one change of the top directory at a time */
+    pthread_mutex_t create_lock; /* a session that the store has made is put into the table */
 
     pthread_mutex_t lock;       /* these */
     struct htable sessions;     /* by sid */
@@ -56,6 +60,16 @@ struct tree {
     struct timer timer;
     struct worker worker;
 };
+
+/** The mount's host session. */
+static inline uint64_t tree_host(const struct tree *tree)
+{
+    return atomic_load(&tree->host);
+}
+/** Whether the host must not admit any change now: another may have its leases. */
+bool tree_is_fenced(struct tree *tree);
+/** Registers with the store: for the first time, or anew under another number. */
+int tree_register(struct tree *tree, struct hf_error *err);
 
 /** The session with this number, pinned; not loaded yet when it is new here. */
 int table_get(struct tree *tree, uint64_t sid, struct session **ret_session);

@@ -51,7 +51,7 @@ static void commit_session(struct session *session)
 
     pthread_mutex_lock(&session->lock);
     session->due = 0;
-    session_rescue_again(session);
+    session_settle(session);
     rc = session_commit(session, session->change_seq, false);
     if (rc != HF_OK && session->phase == PHASE_DIRTY && session->due == 0) {
         session->due = timer_now() + RETRY_NS;

@@ -8,6 +8,7 @@
 #include "tree/commit.h"
 #include "tree/directory.h"
 #include "tree/entry.h"
+#include "tree/lease.h"
 #include "tree/table.h"
 
 static void set_name(struct session *session, const char *name)
@@ -196,8 +197,8 @@ static void first_root(struct tree *tree, const struct tree_caller *caller, mode
     };
 }
 
-static int create_in_store(struct tree *tree, const char *name, const struct root_node *root,
-                           struct lease *ret_lease)
+static int create_in_store(struct tree *tree, uint64_t host, const char *name,
+                           const struct root_node *root, struct lease *ret_lease)
 {
     struct object object = {.kind = OBJECT_ROOT};
     struct commit commit = {.objects = &object, .nobjects = 1};
@@ -213,12 +214,12 @@ static int create_in_store(struct tree *tree, const char *name, const struct roo
         return rc;
     commit.root = object.id;
     commit.durability = store_info(tree->store)->close_durability;
-    return store_session_create(tree->store, tree->host, name, &commit, ret_lease, NULL);
+    return store_session_create(tree->store, host, name, &commit, ret_lease, NULL);
 }
 
 /** Loads the session that was just made, under its lease. */
-static int adopt_session(struct tree *tree, const struct lease *lease, const char *name,
-                         struct tree_entry *ret_entry)
+static int adopt_session(struct tree *tree, uint64_t host, const struct lease *lease,
+                         const char *name, struct tree_entry *ret_entry)
 {
     struct session *session;
     int rc = table_get(tree, lease->sid, &session);
@@ -228,7 +229,7 @@ static int adopt_session(struct tree *tree, const struct lease *lease, const cha
     pthread_mutex_lock(&session->lock);
     rc = session_load(session, &lease->head, NULL);
     if (rc == HF_OK) {
-        session->token = lease->token;
+        lease_granted(session, host, lease->token);
         set_name(session, name);
         entry_grant(session, session->top, ret_entry);
     }
@@ -240,20 +241,25 @@ static int adopt_session(struct tree *tree, const struct lease *lease, const cha
 static int make_session(struct tree *tree, const struct tree_caller *caller, const char *name,
                         mode_t mode, struct tree_entry *ret_entry)
 {
+    uint64_t host = tree_host(tree);
     struct root_node root;
     struct lease lease;
     int rc;
 
+    if (tree_is_fenced(tree))
+        return HF_FENCED;
     pthread_mutex_lock(&tree->shared->lock);
     first_root(tree, caller, mode, &root);
     pthread_mutex_unlock(&tree->shared->lock);
-    rc = create_in_store(tree, name, &root, &lease);
-    if (rc != HF_OK)
-        return rc;
-    rc = adopt_session(tree, &lease, name, ret_entry);
-    if (rc != HF_OK)
-        store_session_delete(tree->store, tree->host, lease.sid, lease.token, NULL);
-    else
+    pthread_mutex_lock(&tree->create_lock);
+    rc = create_in_store(tree, host, name, &root, &lease);
+    if (rc == HF_OK) {
+        rc = adopt_session(tree, host, &lease, name, ret_entry);
+        if (rc != HF_OK)
+            store_session_delete(tree->store, host, lease.sid, lease.token, NULL);
+    }
+    pthread_mutex_unlock(&tree->create_lock);
+    if (rc == HF_OK)
         touch_top(tree);
     return rc;
 }
@@ -322,7 +328,7 @@ static int remove_session(struct tree *tree, const char *name)
         return rc;
     rc = prepare_removal(session);
     if (rc == HF_OK) {
-        rc = store_session_delete(tree->store, tree->host, session->sid, session->token, NULL);
+        rc = store_session_delete(tree->store, session->host, session->sid, session->token, NULL);
         if (rc == HF_OK)
             bury(session);
         session_unlock(session);
@@ -347,14 +353,15 @@ int top_remove_session(struct tree *tree, const char *name)
 
 /* --- rename ------------------------------------------------------------------------------------- */
 
-/** Takes a session's lease for a rename and tells its token. */
-static int take_token(struct session *session, uint64_t *ret_token)
+/** Takes a session's lease for a rename and tells its token, and the host session that has it. */
+static int take_token(struct session *session, uint64_t *ret_token, uint64_t *ret_host)
 {
     int rc = session_admit(session);
 
     if (rc != HF_OK)
         return rc;
     *ret_token = session->token;
+    *ret_host = session->host;
     session_unlock(session);
     return HF_OK;
 }
@@ -377,13 +384,13 @@ static int rename_over(struct session *session, struct session *other, const cha
                        const char *new_name, bool exchange)
 {
     struct tree *tree = session->tree;
-    uint64_t token, other_token;
-    int rc = take_token(session, &token);
+    uint64_t token, other_token, host;
+    int rc = take_token(session, &token, &host);
 
     if (rc != HF_OK)
         return rc;
     if (exchange) {
-        rc = take_token(other, &other_token);
+        rc = take_token(other, &other_token, &host);
     } else {
         rc = prepare_removal(other);
         if (rc == HF_OK) {
@@ -393,7 +400,7 @@ static int rename_over(struct session *session, struct session *other, const cha
     }
     if (rc != HF_OK)
         return rc;
-    rc = store_session_rename(tree->store, tree->host, session->sid, token, new_name,
+    rc = store_session_rename(tree->store, host, session->sid, token, new_name,
                               exchange ? RENAME_SESSION_EXCHANGE : RENAME_SESSION_REPLACE,
                               other_token, NULL);
     if (rc != HF_OK)
@@ -412,11 +419,11 @@ static int rename_over(struct session *session, struct session *other, const cha
 static int rename_to_free(struct session *session, const char *new_name)
 {
     struct tree *tree = session->tree;
-    uint64_t token;
-    int rc = take_token(session, &token);
+    uint64_t token, host;
+    int rc = take_token(session, &token, &host);
 
     if (rc == HF_OK)
-        rc = store_session_rename(tree->store, tree->host, session->sid, token, new_name,
+        rc = store_session_rename(tree->store, host, session->sid, token, new_name,
                                   RENAME_SESSION_NEW, 0, NULL);
     if (rc == HF_OK)
         rename_loaded(session, new_name, token);

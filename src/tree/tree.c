@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/tree.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tree/commit.h"
 #include "tree/evict.h"
@@ -12,6 +14,15 @@
 #define DEFAULT_MEMORY (256U << 20)
 #define DEFAULT_COMMIT_DELAY_MS 100
 #define FIRST_VIEW_SID (1U << 23)
+/** So long the end of a mount waits for a store that cannot take lost work just now. */
+#define CLOSE_PATIENCE_NS 5000000000LL
+
+/** What is borrowed becomes our own; it is for messages, and may be left out for want of memory. */
+static void copy_string(const char **string)
+{
+    if (*string)
+        *string = strdup(*string);
+}
 
 static struct tree *tree_new(struct store *store, const struct tree_options *options)
 {
@@ -22,9 +33,10 @@ static struct tree *tree_new(struct store *store, const struct tree_options *opt
     tree->store = store;
     tree->options = *options;
     tree->options.claim_patterns = NULL; /* borrowed for the call; see below */
-    tree->options.identity.mount_point = NULL;
     tree->host_name = strdup(options->identity.host_name ? options->identity.host_name : "");
     tree->options.identity.host_name = tree->host_name;
+    copy_string(&tree->options.identity.mount_point);
+    copy_string(&tree->options.identity.principal);
     if (tree->options.memory_limit == 0)
         tree->options.memory_limit = DEFAULT_MEMORY;
     if (tree->options.commit_delay_ms == 0)
@@ -32,6 +44,7 @@ static struct tree *tree_new(struct store *store, const struct tree_options *opt
     tree->clock = options->clock ? options->clock : &clock_system;
     tree->next_view = FIRST_VIEW_SID;
     pthread_mutex_init(&tree->top_lock, NULL);
+    pthread_mutex_init(&tree->create_lock, NULL);
     pthread_mutex_init(&tree->lock, NULL);
     filelocks_init(&tree->filelocks);
     tree->cache = blob_cache_new(store, tree->options.memory_limit / 4);
@@ -111,7 +124,10 @@ static void tree_free(struct tree *tree)
     claims_free(tree->claims);
     blob_cache_free(tree->cache);
     free(tree->host_name);
+    free((char *)tree->options.identity.mount_point);
+    free((char *)tree->options.identity.principal);
     pthread_mutex_destroy(&tree->top_lock);
+    pthread_mutex_destroy(&tree->create_lock);
     pthread_mutex_destroy(&tree->lock);
     free(tree);
 }
@@ -120,7 +136,7 @@ static int count_other(const struct host_info *info, void *arg)
 {
     struct tree *tree = arg;
 
-    if (info->alive && info->host != tree->host)
+    if (info->alive && info->host != tree_host(tree))
         atomic_fetch_add(&tree->other_hosts, 1);
     return HF_OK;
 }
@@ -137,15 +153,29 @@ static int load_shared(struct tree *tree, struct hf_error *err)
     return rc;
 }
 
-static int register_host(struct tree *tree, const struct host_identity *identity,
-                         struct hf_error *err)
+int tree_register(struct tree *tree, struct hf_error *err)
+{
+    uint64_t host;
+    int rc = store_host_register(tree->store, &tree->options.identity, &tree->relay->listener,
+                                 &host, err);
+
+    if (rc != HF_OK)
+        return rc;
+    tree->options.identity.incarnation++; /* for the next time */
+    atomic_store(&tree->host, host);
+    return HF_OK;
+}
+
+static int register_host(struct tree *tree, struct hf_error *err)
 {
     int rc = relay_new(tree, err);
 
     if (rc == HF_OK)
-        rc = store_host_register(tree->store, identity, &tree->relay->listener, &tree->host, err);
+        rc = tree_register(tree, err);
     if (rc == HF_OK) /* until the first event tells */
         rc = store_host_list(tree->store, count_other, tree, err);
+    if (rc == HF_OK)
+        tree->distant = store_host_deadline(tree->store, tree_host(tree)) != INT64_MAX;
     return rc;
 }
 
@@ -172,7 +202,7 @@ int tree_open(struct store *store, const struct tree_options *options, struct tr
     if (store_info(store)->read_only)
         atomic_store(&tree->other_hosts, 1); /* nobody tells: others are taken to be about */
     else
-        rc = register_host(tree, &options->identity, err);
+        rc = register_host(tree, err);
     if (rc == HF_OK)
         rc = load_shared(tree, err);
 out:
@@ -189,17 +219,50 @@ out:
 
 struct commit_all {
     bool sync;
-    int status;
+    int status;     /* the first failure */
+    unsigned more;  /* failures beyond it */
+    char name[300]; /* of the session that failed first */
 };
+
+/** What a message calls a session. */
+static void describe(struct session *session, char *text, size_t size)
+{
+    pthread_mutex_lock(&session->lock);
+    if (session->sid == SHARED_SID)
+        snprintf(text, size, "the shared tree");
+    else if (session->name)
+        snprintf(text, size, "session %s", session->name);
+    else
+        snprintf(text, size, "session number %llu", (unsigned long long)session->sid);
+    pthread_mutex_unlock(&session->lock);
+}
+
+static void note_failure(struct commit_all *all, struct session *session, int status)
+{
+    if (all->status != HF_OK) {
+        all->more++;
+        return;
+    }
+    all->status = status;
+    describe(session, all->name, sizeof all->name);
+}
 
 static int commit_one(struct session *session, void *arg)
 {
     struct commit_all *all = arg;
     int rc = session_commit_all(session, all->sync);
 
-    if (rc != HF_OK && all->status == HF_OK)
-        all->status = rc;
+    if (rc != HF_OK)
+        note_failure(all, session, rc);
     return HF_OK;
+}
+
+static int fail_all(const struct commit_all *all, const char *what, struct hf_error *err)
+{
+    if (all->more > 0)
+        return hf_fail(err, all->status, "%s of %s and %u more: %s", what, all->name, all->more,
+                       hf_status_text(all->status));
+    return hf_fail(err, all->status, "%s of %s: %s", what, all->name, hf_status_text(all->status));
 }
 
 int tree_commit_all(struct tree *tree, bool sync, struct hf_error *err)
@@ -207,14 +270,55 @@ int tree_commit_all(struct tree *tree, bool sync, struct hf_error *err)
     struct commit_all all = {.sync = sync};
     int rc = table_each(tree, commit_one, &all);
 
-    if (rc == HF_OK)
-        rc = all.status;
+    if (all.status != HF_OK)
+        return fail_all(&all, "not everything could be committed", err);
     /* Sessions that are not in memory any more may have been committed without a sync. */
     if (rc == HF_OK && sync)
         rc = store_sync(tree->store, NULL);
     if (rc != HF_OK)
         hf_fail(err, rc, "not everything could be committed: %s", hf_status_text(rc));
     return rc;
+}
+
+/* --- the end ------------------------------------------------------------------------------------ */
+
+/** Whether what failed now may succeed in a moment. */
+static bool passes(int status)
+{
+    return status == HF_TIMEOUT || status == HF_BUSY || status == HF_AGAIN || status == HF_FENCED ||
+           status == HF_NOMEM;
+}
+
+static int keep_one(struct session *session, void *arg)
+{
+    struct commit_all *all = arg;
+    int rc = session_keep(session);
+
+    if (rc != HF_OK)
+        note_failure(all, session, rc);
+    return HF_OK;
+}
+
+/** Saves the work of sessions that are lost or have failed; what has to wait is given CLOSE_PATIENCE_NS. */
+static int keep_all(struct tree *tree, struct hf_error *err)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    int64_t until = timer_now() + CLOSE_PATIENCE_NS;
+    struct commit_all all;
+
+    for (;;) {
+        all = (struct commit_all){0};
+        table_each(tree, keep_one, &all);
+        if (!passes(all.status) || timer_now() >= until)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    if (all.status != HF_OK)
+        return fail_all(&all, "work was lost that could neither be committed nor kept", err);
+    if (atomic_load(&tree->abandoned) > 0)
+        return hf_fail(err, HF_MISSING, "work of %u sessions was lost that exist no more",
+                       atomic_load(&tree->abandoned));
+    return HF_OK;
 }
 
 static int release_one(struct session *session, void *arg)
@@ -226,13 +330,17 @@ static int release_one(struct session *session, void *arg)
 
 int tree_close(struct tree *tree, struct hf_error *err)
 {
-    int rc;
+    struct hf_error lost = {0};
+    int rc, kept;
 
     if (!tree)
         return HF_OK;
     atomic_store(&tree->closing, true);
     timer_stop(tree);
     rc = tree_commit_all(tree, true, err);
+    kept = keep_all(tree, &lost);
+    if (kept != HF_OK)
+        rc = hf_fail(err, kept, "%s", lost.message);
     table_each(tree, release_one, NULL);
     relay_cut(tree);
     worker_stop(tree);

@@ -1,325 +1,259 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/worker.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
+#include "tree/events.h"
 #include "tree/evict.h"
-#include "tree/filelock.h"
-#include "tree/lease.h"
 #include "tree/table.h"
 
 /** How often idle sessions are looked for. */
-#define EVICT_EVERY_S 10
+#define EVICT_EVERY_NS 10000000000LL
 
-struct work {
-    struct work *next;
-    struct store_event event; /* kind 0: invalidate, or evict */
-    struct session *session;  /* pinned; of an invalidation */
-    bool evict;
-};
+/* --- noting -------------------------------------------------------------------------------------- */
 
-static void push(struct tree *tree, const struct work *template)
+static void merge(struct todo *todo, const struct todo *more)
+{
+    int64_t at = more->at;
+
+    if (todo->kinds != 0 && todo->at < at)
+        at = todo->at;
+    todo->kinds |= more->kinds;
+    if (more->lost > todo->lost)
+        todo->lost = more->lost;
+    if (more->recalled > todo->recalled)
+        todo->recalled = more->recalled;
+    if (more->version > todo->version)
+        todo->version = more->version;
+    todo->at = at;
+}
+
+/** worker.lock is held. */
+static void enlist(struct worker *worker, struct session *session, const struct todo *todo)
+{
+    if (session->todo.kinds == 0) {
+        table_pin(session);
+        session->todo_next = NULL;
+        *worker->last = session;
+        worker->last = &session->todo_next;
+    }
+    merge(&session->todo, todo);
+    pthread_cond_signal(&worker->cond);
+}
+
+void worker_note(struct session *session, const struct todo *todo)
+{
+    struct worker *worker = &session->tree->worker;
+
+    pthread_mutex_lock(&worker->lock);
+    enlist(worker, session, todo);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void worker_hurry(struct session *session)
+{
+    struct worker *worker = &session->tree->worker;
+
+    pthread_mutex_lock(&worker->lock);
+    if (session->todo.kinds != 0 && session->todo.at != 0) {
+        session->todo.at = 0;
+        pthread_cond_signal(&worker->cond);
+    }
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void worker_chore(struct tree *tree, enum chore chore, int64_t delay)
 {
     struct worker *worker = &tree->worker;
-    struct work *work = malloc(sizeof *work);
 
-    if (!work) { /* caches stay as they are until their next check */
-        table_put(template->session);
-        return;
-    }
-    *work = *template;
-    work->next = NULL;
     pthread_mutex_lock(&worker->lock);
-    *worker->last = work;
-    worker->last = &work->next;
+    worker->chores |= chore;
+    if (chore == CHORE_HOST_LOST)
+        worker->host_lost_at = delay > 0 ? timer_now() + delay : 0;
     pthread_cond_signal(&worker->cond);
     pthread_mutex_unlock(&worker->lock);
+}
+
+void worker_invalidate(struct session *session)
+{
+    const struct todo todo = {.kinds = TODO_FORGET};
+
+    worker_note(session, &todo);
+}
+
+void worker_evict(struct tree *tree)
+{
+    worker_chore(tree, CHORE_EVICT, 0);
+}
+
+/* --- events -------------------------------------------------------------------------------------- */
+
+/** A recall of what is not in memory; when there are too many, the leases are compared with the store's. */
+static void note_orphan(struct worker *worker, const struct store_event *event)
+{
+    if (worker->norphans < ORPHANS_MAX)
+        worker->orphans[worker->norphans++] = (struct orphan){event->sid, event->token};
+    else
+        worker->chores |= CHORE_MISSED;
+    worker->chores |= CHORE_ORPHANS;
+}
+
+/** What an event asks to be done about its session; 0: nothing. */
+static struct todo todo_of(const struct store_event *event)
+{
+    struct todo todo = {0};
+
+    switch (event->kind) {
+    case EVENT_HEAD_MOVED:
+        todo = (struct todo){.kinds = TODO_MOVED, .version = event->version};
+        break;
+    case EVENT_LEASE_RECALLED:
+        todo = (struct todo){.kinds = TODO_RECALL, .recalled = event->token};
+        break;
+    case EVENT_LEASE_LOST:
+        todo = (struct todo){.kinds = TODO_LOST, .lost = event->token};
+        break;
+    case EVENT_LEASE_ANSWERED:
+        todo.kinds = TODO_ANSWERED;
+        break;
+    case EVENT_SESSIONS_CHANGED:
+        todo.kinds = event->sid != SHARED_SID ? TODO_NAMES : 0;
+        break;
+    default:
+        break;
+    }
+    return todo;
+}
+
+/** What it asks to be done about the mount. worker.lock is held. */
+static unsigned chores_of(struct worker *worker, const struct store_event *event)
+{
+    switch (event->kind) {
+    case EVENT_HOSTS_CHANGED:
+        worker->other_hosts = event->other_hosts;
+        if (event->other_hosts > worker->most_hosts)
+            worker->most_hosts = event->other_hosts;
+        return CHORE_HOSTS;
+    case EVENT_LOCKS_CHANGED:
+        return CHORE_LOCKS;
+    case EVENT_SESSIONS_CHANGED:
+        return CHORE_TOP;
+    case EVENT_MISSED:
+        return CHORE_MISSED;
+    case EVENT_HOST_LOST:
+        worker->host_lost_at = 0;
+        return CHORE_HOST_LOST;
+    default:
+        return 0;
+    }
 }
 
 void worker_event(const struct store_event *event, void *arg)
 {
     struct tree *tree = arg;
-    struct work work = {.event = *event};
+    struct worker *worker = &tree->worker;
+    struct todo todo = todo_of(event);
+    struct session *session = todo.kinds != 0 ? table_peek(tree, event->sid) : NULL;
 
     if (event->kind == EVENT_HOSTS_CHANGED && event->other_hosts > 0)
         atomic_store(&tree->other_hosts, event->other_hosts);
-    push(tree, &work);
-}
-
-void worker_invalidate(struct session *session)
-{
-    struct work work = {.session = session};
-
-    table_pin(session);
-    push(session->tree, &work);
-}
-
-void worker_evict(struct tree *tree)
-{
-    struct work work = {.evict = true};
-
-    if (!atomic_exchange(&tree->worker.evicting, true))
-        push(tree, &work);
-}
-
-/* --- telling the kernel ------------------------------------------------------------------------- */
-
-struct known {
-    uint64_t inode, parent;
-    char *name;
-};
-
-struct known_list {
-    struct session *session;
-    struct known *list;
-    size_t n;
-};
-
-static void note_known(struct hnode *node, void *arg)
-{
-    struct known_list *known = arg;
-    struct inode *inode = HTABLE_ENTRY(node, struct inode, node);
-    struct known *k = &known->list[known->n];
-
-    if (inode->lookups == 0)
-        return;
-    *k = (struct known){.inode = session_number(known->session, inode->ino)};
-    if (inode->parent && inode->name) {
-        k->parent = session_number(known->session, inode->parent->ino);
-        k->name = strdup(inode->name);
-    }
-    known->n++;
-}
-
-/** Whether the kernel is to be told anything. */
-static bool is_told(struct tree *tree)
-{
-    const struct tree_kernel *kernel = &tree->options.kernel;
-
-    return kernel->inval_entry && kernel->expire_entry && kernel->inval_inode &&
-           !atomic_load(&tree->closing);
-}
-
-static void expire_negatives(const struct tree_kernel *kernel, struct negative *negatives)
-{
-    for (const struct negative *n = negatives; n; n = n->next)
-        kernel->expire_entry(kernel->arg, n->dir, n->name);
-    negatives_free(negatives);
-}
-
-static void forget_known(const struct tree_kernel *kernel, struct known_list *known)
-{
-    for (size_t i = 0; i < known->n; i++) {
-        struct known *k = &known->list[i];
-
-        kernel->inval_inode(kernel->arg, k->inode, true);
-        if (k->name)
-            kernel->expire_entry(kernel->arg, k->parent, k->name);
-        free(k->name);
-    }
-    free(known->list);
-}
-
-void kernel_forget_session(struct session *session)
-{
-    const struct tree_kernel *kernel = &session->tree->options.kernel;
-    struct known_list known = {.session = session};
-    struct negative *negatives;
-    char *name = NULL;
-
-    if (!is_told(session->tree))
-        return;
-    pthread_mutex_lock(&session->lock);
-    known.list = calloc(session->inodes.count + 1, sizeof(struct known));
-    if (known.list)
-        htable_each(&session->inodes, note_known, &known);
-    negatives = negatives_take(&session->negatives);
-    if (session->name)
-        name = strdup(session->name);
-    pthread_mutex_unlock(&session->lock);
-    expire_negatives(kernel, negatives);
-    forget_known(kernel, &known);
-    if (name)
-        kernel->expire_entry(kernel->arg, TREE_ROOT, name);
-    free(name);
-}
-
-void kernel_forget_top(struct tree *tree)
-{
-    const struct tree_kernel *kernel = &tree->options.kernel;
-    struct negative *negatives;
-
-    if (!is_told(tree))
-        return;
-    pthread_mutex_lock(&tree->lock);
-    negatives = negatives_take(&tree->negatives);
-    pthread_mutex_unlock(&tree->lock);
-    expire_negatives(kernel, negatives);
-    kernel->inval_inode(kernel->arg, TREE_ROOT, true);
-}
-
-/* --- events ------------------------------------------------------------------------------------ */
-
-static void head_moved(struct session *session, uint64_t version)
-{
-    bool moved = false;
-
-    pthread_mutex_lock(&session->lock);
-    if (session->sid == SHARED_SID)
-        session->unsure = true;
-    if (session->loaded && session->phase == PHASE_CLEAN && session->token == 0 &&
-        !session->acquiring && version > session->version && session->sid != SHARED_SID)
-        moved = session_reload(session, NULL) == HF_OK;
-    pthread_mutex_unlock(&session->lock);
-    if (moved || session->sid == SHARED_SID)
-        kernel_forget_session(session);
-}
-
-/** The name that the session had may be another's now. */
-static void sessions_changed(struct session *session)
-{
-    struct tree *tree = session->tree;
-    struct session_head head;
-    char *name = NULL;
-    bool gone;
-
-    kernel_forget_session(session);
-    gone = store_session_head(tree->store, session->sid, &head, NULL) == HF_NOENT;
-    pthread_mutex_lock(&session->lock);
-    name = session->name;
-    session->name = NULL;
-    if (gone)
-        session->deleted = true;
-    pthread_mutex_unlock(&session->lock);
-    free(name);
-}
-
-static int forget_unleased(struct session *session, void *arg)
-{
-    bool leased;
-
-    (void)arg;
-    pthread_mutex_lock(&session->lock);
-    leased = session->token != 0;
-    pthread_mutex_unlock(&session->lock);
-    if (!leased)
-        kernel_forget_session(session);
-    return HF_OK;
-}
-
-static int doubt_unleased(struct session *session, void *arg)
-{
-    (void)arg;
-    pthread_mutex_lock(&session->lock);
-    session->unsure = session->token == 0 && !session->view;
-    pthread_mutex_unlock(&session->lock);
-    return HF_OK;
-}
-
-static void hosts_changed(struct tree *tree, unsigned other_hosts)
-{
-    unsigned before = tree->known_hosts;
-
-    /* Who has gone may have changed something just before, and now that nobody is about nobody asks. */
-    if (before > 0 && other_hosts == 0)
-        table_each(tree, doubt_unleased, NULL);
-    tree->known_hosts = other_hosts;
-    atomic_store(&tree->other_hosts, other_hosts);
-    if (before > 0 || other_hosts == 0)
-        return;
-    kernel_forget_top(tree);
-    table_each(tree, forget_unleased, NULL);
-}
-
-static void handle_event(struct tree *tree, const struct store_event *event)
-{
-    struct session *session = NULL;
-
-    if (event->kind == EVENT_HOSTS_CHANGED) {
-        hosts_changed(tree, event->other_hosts);
-        return;
-    }
-    if (event->kind == EVENT_LOCKS_CHANGED) {
-        filelock_retry(tree);
-        return;
-    }
-    if (event->kind == EVENT_SESSIONS_CHANGED)
-        kernel_forget_top(tree);
-    session = table_peek(tree, event->sid);
-    if (!session) {
-        if (event->kind == EVENT_LEASE_RECALLED)
-            store_lease_release(tree->store, tree->host, event->sid, event->token, NULL);
-        return;
-    }
-    if (event->kind == EVENT_HEAD_MOVED)
-        head_moved(session, event->version);
+    pthread_mutex_lock(&worker->lock);
+    worker->chores |= chores_of(worker, event);
+    if (session)
+        enlist(worker, session, &todo);
     else if (event->kind == EVENT_LEASE_RECALLED)
-        lease_recalled(session, event->token);
-    else if (event->kind == EVENT_LEASE_LOST)
-        lease_taken(session, event->token);
-    else if (event->kind == EVENT_SESSIONS_CHANGED && event->sid != SHARED_SID)
-        sessions_changed(session);
+        note_orphan(worker, event);
+    pthread_cond_signal(&worker->cond);
+    pthread_mutex_unlock(&worker->lock);
     table_put(session);
-}
-
-static void do_work(struct tree *tree, struct work *work)
-{
-    if (work->evict) {
-        atomic_store(&tree->worker.evicting, false);
-        evict_idle(tree);
-    } else if (work->session) {
-        kernel_forget_session(work->session);
-        table_put(work->session);
-    } else {
-        handle_event(tree, &work->event);
-    }
-    free(work);
 }
 
 /* --- the thread -------------------------------------------------------------------------------- */
 
-/** The next piece of work; NULL: none came for a while, or (stop) none is left. */
-static struct work *take(struct worker *worker)
+/** The first session whose time has come, off the list; NULL: none, and *ret_next is when the first will be. */
+static struct session *take_session(struct worker *worker, int64_t now, struct todo *ret_todo,
+                                    int64_t *ret_next)
 {
-    struct timespec until;
-    struct work *work;
+    struct session *session;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += EVICT_EVERY_S;
-    while (!worker->first && !worker->stop)
-        if (pthread_cond_timedwait(&worker->cond, &worker->lock, &until) != 0)
-            break;
-    work = worker->first;
-    if (work) {
-        worker->first = work->next;
-        if (!worker->first)
-            worker->last = &worker->first;
+    for (struct session **at = &worker->first; (session = *at); at = &session->todo_next) {
+        if (session->todo.at > now) {
+            if (session->todo.at < *ret_next)
+                *ret_next = session->todo.at;
+            continue;
+        }
+        *at = session->todo_next;
+        if (!*at)
+            worker->last = at;
+        *ret_todo = session->todo;
+        session->todo = (struct todo){0};
+        return session;
     }
-    return work;
+    return NULL;
+}
+
+/** The chores whose time has come. */
+static unsigned take_chores(struct worker *worker, int64_t now, int64_t *ret_next)
+{
+    unsigned chores = worker->chores;
+
+    if (chores & CHORE_HOST_LOST && worker->host_lost_at > now) {
+        chores &= ~(unsigned)CHORE_HOST_LOST;
+        if (worker->host_lost_at < *ret_next)
+            *ret_next = worker->host_lost_at;
+    }
+    worker->chores &= ~chores;
+    return chores;
+}
+
+static void sleep_until(struct worker *worker, int64_t at)
+{
+    const struct timespec until = {.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000};
+
+    pthread_cond_timedwait(&worker->cond, &worker->lock, &until);
+}
+
+/** Does one thing, if its time has come. worker.lock is held, and let go meanwhile. */
+static bool do_something(struct tree *tree, int64_t now, int64_t *ret_next)
+{
+    struct worker *worker = &tree->worker;
+    unsigned chores = take_chores(worker, now, ret_next);
+    struct session *session = NULL;
+    struct todo todo;
+
+    if (chores == 0)
+        session = take_session(worker, now, &todo, ret_next);
+    if (chores == 0 && !session)
+        return false;
+    pthread_mutex_unlock(&worker->lock);
+    if (chores & CHORE_EVICT)
+        evict_idle(tree);
+    if (chores != 0)
+        events_mount(tree, chores);
+    if (session) {
+        events_session(session, &todo);
+        table_put(session);
+    }
+    pthread_mutex_lock(&worker->lock);
+    return true;
 }
 
 static void *worker_main(void *arg)
 {
     struct tree *tree = arg;
     struct worker *worker = &tree->worker;
-    struct work *work;
-    int64_t evicted = 0;
+    int64_t evict_at = timer_now() + EVICT_EVERY_NS, now, next;
 
     pthread_mutex_lock(&worker->lock);
-    for (;;) {
-        work = take(worker);
-        if (!work && worker->stop)
-            break;
-        pthread_mutex_unlock(&worker->lock);
-        if (work)
-            do_work(tree, work);
-        if (timer_now() - evicted > EVICT_EVERY_S * 900000000LL) {
-            evict_idle(tree);
-            evicted = timer_now();
+    while (!worker->stop) {
+        now = timer_now();
+        next = evict_at;
+        if (now >= evict_at) {
+            worker->chores |= CHORE_EVICT;
+            evict_at = now + EVICT_EVERY_NS;
         }
-        pthread_mutex_lock(&worker->lock);
+        if (!do_something(tree, now, &next))
+            sleep_until(worker, next);
     }
     pthread_mutex_unlock(&worker->lock);
     return NULL;
@@ -342,6 +276,18 @@ int worker_start(struct tree *tree)
     return HF_OK;
 }
 
+static void drop_list(struct worker *worker)
+{
+    struct session *session;
+
+    while ((session = worker->first) != NULL) {
+        worker->first = session->todo_next;
+        session->todo = (struct todo){0};
+        table_put(session);
+    }
+    worker->last = &worker->first;
+}
+
 void worker_stop(struct tree *tree)
 {
     struct worker *worker = &tree->worker;
@@ -353,7 +299,8 @@ void worker_stop(struct tree *tree)
     pthread_cond_signal(&worker->cond);
     pthread_mutex_unlock(&worker->lock);
     pthread_join(worker->thread, NULL);
+    worker->started = false;
+    drop_list(worker);
     pthread_cond_destroy(&worker->cond);
     pthread_mutex_destroy(&worker->lock);
-    worker->started = false;
 }
