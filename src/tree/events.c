@@ -51,19 +51,19 @@ static void names_changed(struct session *session)
     free(name);
 }
 
-void events_session(struct session *session, const struct todo *todo)
+void events_session(struct session *session, const struct duty *duty)
 {
-    if (todo->kinds & TODO_LOST)
-        lease_taken(session, todo->lost);
-    if (todo->kinds & TODO_RECALL)
-        lease_recalled(session, todo->recalled);
-    if (todo->kinds & TODO_YIELD)
+    if (duty->kinds & DUTY_LOST)
+        lease_taken(session, duty->lost);
+    if (duty->kinds & DUTY_RECALL)
+        lease_recalled(session, duty->recalled);
+    if (duty->kinds & DUTY_YIELD)
         lease_yield(session);
-    if (todo->kinds & TODO_MOVED)
-        head_moved(session, todo->version);
-    if (todo->kinds & TODO_NAMES)
+    if (duty->kinds & DUTY_MOVED)
+        head_moved(session, duty->version);
+    if (duty->kinds & DUTY_NAMES)
         names_changed(session);
-    if (todo->kinds & TODO_FORGET)
+    if (duty->kinds & DUTY_FORGET)
         kernel_forget_session(session);
 }
 

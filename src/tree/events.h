@@ -16,7 +16,7 @@
 
 #include "tree/worker.h"
 
-void events_session(struct session *session, const struct todo *todo);
+void events_session(struct session *session, const struct duty *duty);
 /** `chores`: bits of enum chore. */
 void events_mount(struct tree *tree, unsigned chores);
 

@@ -17,7 +17,7 @@
 
 void lease_granted(struct session *session, uint64_t host, uint64_t token)
 {
-    const struct todo recalled = {.kinds = TODO_RECALL, .recalled = token};
+    const struct duty recalled = {.kinds = DUTY_RECALL, .recalled = token};
 
     session->token = token;
     session->host = host;
@@ -209,10 +209,10 @@ static int step_back(struct session *session, uint64_t token, char *pin, size_t 
 }
 
 /** Gives the lease of `token` back if nothing pins it. HF_AGAIN: it will be looked at again. */
-static int yield(struct session *session, uint64_t token, enum todo_kind kind, char *pin,
+static int yield(struct session *session, uint64_t token, enum duty_kind kind, char *pin,
                  size_t size)
 {
-    struct todo again = {.kinds = kind, .recalled = token};
+    struct duty again = {.kinds = kind, .recalled = token};
     int rc = 1;
 
     pthread_mutex_lock(&session->lock);
@@ -238,7 +238,7 @@ void lease_recalled(struct session *session, uint64_t token)
 {
     struct tree *tree = session->tree;
     char pin[512] = "changes keep coming";
-    int rc = yield(session, token, TODO_RECALL, pin, sizeof pin);
+    int rc = yield(session, token, DUTY_RECALL, pin, sizeof pin);
 
     if (rc == HF_OK || rc == HF_AGAIN || rc == HF_STALE)
         return;
@@ -252,16 +252,16 @@ void lease_yield(struct session *session)
     uint64_t token = atomic_load(&session->wanted);
     char pin[512];
 
-    if (token != 0 && yield(session, token, TODO_YIELD, pin, sizeof pin) == HF_STALE)
+    if (token != 0 && yield(session, token, DUTY_YIELD, pin, sizeof pin) == HF_STALE)
         atomic_compare_exchange_strong(&session->wanted, &token, 0);
 }
 
 void lease_eased(struct session *session)
 {
-    const struct todo todo = {.kinds = TODO_YIELD};
+    const struct duty duty = {.kinds = DUTY_YIELD};
 
     if (atomic_load(&session->wanted) != 0)
-        worker_note(session, &todo);
+        worker_note(session, &duty);
     else
         worker_hurry(session);
 }

@@ -49,8 +49,8 @@ struct session {
     atomic_uint pins;
     struct hnode node;          /* tree.lock: in tree.sessions */
     int64_t used;               /* tree.lock: when last pinned, for eviction */
-    struct todo todo;           /* worker.lock */
-    struct session *todo_next;  /* worker.lock */
+    struct duty duty;           /* worker.lock */
+    struct session *duty_next;  /* worker.lock */
     uint64_t checked;           /* worker thread: the token before the leases were listed */
     struct session *timer_next; /* timer.lock */
     int64_t timer_at;           /* timer.lock; 0: not in the list */

@@ -12,41 +12,41 @@
 
 /* --- noting -------------------------------------------------------------------------------------- */
 
-static void merge(struct todo *todo, const struct todo *more)
+static void merge(struct duty *duty, const struct duty *more)
 {
     int64_t at = more->at;
 
-    if (todo->kinds != 0 && todo->at < at)
-        at = todo->at;
-    todo->kinds |= more->kinds;
-    if (more->lost > todo->lost)
-        todo->lost = more->lost;
-    if (more->recalled > todo->recalled)
-        todo->recalled = more->recalled;
-    if (more->version > todo->version)
-        todo->version = more->version;
-    todo->at = at;
+    if (duty->kinds != 0 && duty->at < at)
+        at = duty->at;
+    duty->kinds |= more->kinds;
+    if (more->lost > duty->lost)
+        duty->lost = more->lost;
+    if (more->recalled > duty->recalled)
+        duty->recalled = more->recalled;
+    if (more->version > duty->version)
+        duty->version = more->version;
+    duty->at = at;
 }
 
 /** worker.lock is held. */
-static void enlist(struct worker *worker, struct session *session, const struct todo *todo)
+static void enlist(struct worker *worker, struct session *session, const struct duty *duty)
 {
-    if (session->todo.kinds == 0) {
+    if (session->duty.kinds == 0) {
         table_pin(session);
-        session->todo_next = NULL;
+        session->duty_next = NULL;
         *worker->last = session;
-        worker->last = &session->todo_next;
+        worker->last = &session->duty_next;
     }
-    merge(&session->todo, todo);
+    merge(&session->duty, duty);
     pthread_cond_signal(&worker->cond);
 }
 
-void worker_note(struct session *session, const struct todo *todo)
+void worker_note(struct session *session, const struct duty *duty)
 {
     struct worker *worker = &session->tree->worker;
 
     pthread_mutex_lock(&worker->lock);
-    enlist(worker, session, todo);
+    enlist(worker, session, duty);
     pthread_mutex_unlock(&worker->lock);
 }
 
@@ -55,8 +55,8 @@ void worker_hurry(struct session *session)
     struct worker *worker = &session->tree->worker;
 
     pthread_mutex_lock(&worker->lock);
-    if (session->todo.kinds != 0 && session->todo.at != 0) {
-        session->todo.at = 0;
+    if (session->duty.kinds != 0 && session->duty.at != 0) {
+        session->duty.at = 0;
         pthread_cond_signal(&worker->cond);
     }
     pthread_mutex_unlock(&worker->lock);
@@ -76,9 +76,9 @@ void worker_chore(struct tree *tree, enum chore chore, int64_t delay)
 
 void worker_invalidate(struct session *session)
 {
-    const struct todo todo = {.kinds = TODO_FORGET};
+    const struct duty duty = {.kinds = DUTY_FORGET};
 
-    worker_note(session, &todo);
+    worker_note(session, &duty);
 }
 
 void worker_evict(struct tree *tree)
@@ -99,30 +99,30 @@ static void note_orphan(struct worker *worker, const struct store_event *event)
 }
 
 /** What an event asks to be done about its session; 0: nothing. */
-static struct todo todo_of(const struct store_event *event)
+static struct duty duty_of(const struct store_event *event)
 {
-    struct todo todo = {0};
+    struct duty duty = {0};
 
     switch (event->kind) {
     case EVENT_HEAD_MOVED:
-        todo = (struct todo){.kinds = TODO_MOVED, .version = event->version};
+        duty = (struct duty){.kinds = DUTY_MOVED, .version = event->version};
         break;
     case EVENT_LEASE_RECALLED:
-        todo = (struct todo){.kinds = TODO_RECALL, .recalled = event->token};
+        duty = (struct duty){.kinds = DUTY_RECALL, .recalled = event->token};
         break;
     case EVENT_LEASE_LOST:
-        todo = (struct todo){.kinds = TODO_LOST, .lost = event->token};
+        duty = (struct duty){.kinds = DUTY_LOST, .lost = event->token};
         break;
     case EVENT_LEASE_ANSWERED:
-        todo.kinds = TODO_ANSWERED;
+        duty.kinds = DUTY_ANSWERED;
         break;
     case EVENT_SESSIONS_CHANGED:
-        todo.kinds = event->sid != SHARED_SID ? TODO_NAMES : 0;
+        duty.kinds = event->sid != SHARED_SID ? DUTY_NAMES : 0;
         break;
     default:
         break;
     }
-    return todo;
+    return duty;
 }
 
 /** What it asks to be done about the mount. worker.lock is held. */
@@ -152,15 +152,15 @@ void worker_event(const struct store_event *event, void *arg)
 {
     struct tree *tree = arg;
     struct worker *worker = &tree->worker;
-    struct todo todo = todo_of(event);
-    struct session *session = todo.kinds != 0 ? table_peek(tree, event->sid) : NULL;
+    struct duty duty = duty_of(event);
+    struct session *session = duty.kinds != 0 ? table_peek(tree, event->sid) : NULL;
 
     if (event->kind == EVENT_HOSTS_CHANGED && event->other_hosts > 0)
         atomic_store(&tree->other_hosts, event->other_hosts);
     pthread_mutex_lock(&worker->lock);
     worker->chores |= chores_of(worker, event);
     if (session)
-        enlist(worker, session, &todo);
+        enlist(worker, session, &duty);
     else if (event->kind == EVENT_LEASE_RECALLED)
         note_orphan(worker, event);
     pthread_cond_signal(&worker->cond);
@@ -171,22 +171,22 @@ void worker_event(const struct store_event *event, void *arg)
 /* --- the thread -------------------------------------------------------------------------------- */
 
 /** The first session whose time has come, off the list; NULL: none, and *ret_next is when the first will be. */
-static struct session *take_session(struct worker *worker, int64_t now, struct todo *ret_todo,
+static struct session *take_session(struct worker *worker, int64_t now, struct duty *ret_todo,
                                     int64_t *ret_next)
 {
     struct session *session;
 
-    for (struct session **at = &worker->first; (session = *at); at = &session->todo_next) {
-        if (session->todo.at > now) {
-            if (session->todo.at < *ret_next)
-                *ret_next = session->todo.at;
+    for (struct session **at = &worker->first; (session = *at); at = &session->duty_next) {
+        if (session->duty.at > now) {
+            if (session->duty.at < *ret_next)
+                *ret_next = session->duty.at;
             continue;
         }
-        *at = session->todo_next;
+        *at = session->duty_next;
         if (!*at)
             worker->last = at;
-        *ret_todo = session->todo;
-        session->todo = (struct todo){0};
+        *ret_todo = session->duty;
+        session->duty = (struct duty){0};
         return session;
     }
     return NULL;
@@ -219,10 +219,10 @@ static bool do_something(struct tree *tree, int64_t now, int64_t *ret_next)
     struct worker *worker = &tree->worker;
     unsigned chores = take_chores(worker, now, ret_next);
     struct session *session = NULL;
-    struct todo todo;
+    struct duty duty;
 
     if (chores == 0)
-        session = take_session(worker, now, &todo, ret_next);
+        session = take_session(worker, now, &duty, ret_next);
     if (chores == 0 && !session)
         return false;
     pthread_mutex_unlock(&worker->lock);
@@ -231,7 +231,7 @@ static bool do_something(struct tree *tree, int64_t now, int64_t *ret_next)
     if (chores != 0)
         events_mount(tree, chores);
     if (session) {
-        events_session(session, &todo);
+        events_session(session, &duty);
         table_put(session);
     }
     pthread_mutex_lock(&worker->lock);
@@ -281,8 +281,8 @@ static void drop_list(struct worker *worker)
     struct session *session;
 
     while ((session = worker->first) != NULL) {
-        worker->first = session->todo_next;
-        session->todo = (struct todo){0};
+        worker->first = session->duty_next;
+        session->duty = (struct duty){0};
         table_put(session);
     }
     worker->last = &worker->first;

@@ -6,7 +6,7 @@
  * What is to be done is noted in the sessions themselves and in a few bits, so that noting it cannot fail, and
  * ten events of one kind are one piece of work:
  *
- *      event, request --> todo of a session --> list, first come first --> events_session()
+ *      event, request --> duty of a session --> list, first come first --> events_session()
  *                     \-> bits of the mount --------------------------> events_mount()
  */
 #ifndef TREE_WORKER_H
@@ -22,17 +22,17 @@ struct session;
 struct tree;
 
 /** Bits of what is to be done about a session … */
-enum todo_kind {
-    TODO_LOST = 1 << 0,     /**< its lease `lost` was taken away */
-    TODO_RECALL = 1 << 1,   /**< its lease `recalled` is asked for */
-    TODO_YIELD = 1 << 6,    /**< what pinned its lease may be gone, and it was asked for */
-    TODO_ANSWERED = 1 << 2, /**< the lease that is waited for may be had now */
-    TODO_MOVED = 1 << 3,    /**< its head is at `version` or later */
-    TODO_NAMES = 1 << 4,    /**< it was made, renamed, deleted … by another host */
-    TODO_FORGET = 1 << 5,   /**< the kernel's caches */
+enum duty_kind {
+    DUTY_LOST = 1 << 0,     /**< its lease `lost` was taken away */
+    DUTY_RECALL = 1 << 1,   /**< its lease `recalled` is asked for */
+    DUTY_YIELD = 1 << 6,    /**< what pinned its lease may be gone, and it was asked for */
+    DUTY_ANSWERED = 1 << 2, /**< the lease that is waited for may be had now */
+    DUTY_MOVED = 1 << 3,    /**< its head is at `version` or later */
+    DUTY_NAMES = 1 << 4,    /**< it was made, renamed, deleted … by another host */
+    DUTY_FORGET = 1 << 5,   /**< the kernel's caches */
 };
 
-struct todo {
+struct duty {
     unsigned kinds;
     uint64_t lost, recalled, version;
     int64_t at; /**< not before this (timer_now()); 0: now */
@@ -57,7 +57,7 @@ struct orphan {
 };
 
 struct worker {
-    pthread_mutex_t lock; /* everything here, and `todo` and `todo_next` of sessions */
+    pthread_mutex_t lock; /* everything here, and `duty` and `duty_next` of sessions */
     pthread_cond_t cond;
     struct session *first, **last; /* those with something to do, each pinned by the list */
     unsigned chores;
@@ -75,7 +75,7 @@ void worker_stop(struct tree *tree);
 /** Notes an event of the store. The listener of the tree. */
 void worker_event(const struct store_event *event, void *arg);
 /** Notes something to do about a session (pinned by the caller). */
-void worker_note(struct session *session, const struct todo *todo);
+void worker_note(struct session *session, const struct duty *duty);
 /** Puts what is noted about a session with a time forward to now. */
 void worker_hurry(struct session *session);
 /** Notes a chore, to be done `delay` ns from now (only CHORE_HOST_LOST can wait). */
