@@ -70,12 +70,15 @@ static bool is_mounted(const struct daemon *daemon)
 
 bool daemon_start(struct daemon *daemon)
 {
-    char url[400];
+    char url[sizeof daemon->url];
     const char *const argv[] = {"holdfast",         "mount", "-f", "--store", url,
                                 daemon->mountpoint, NULL};
     int status;
 
-    snprintf(url, sizeof url, "%ssqlite:%s", daemon->decorators, daemon->store);
+    if (daemon->url[0])
+        snprintf(url, sizeof url, "%s", daemon->url);
+    else
+        snprintf(url, sizeof url, "%ssqlite:%s", daemon->decorators, daemon->store);
     daemon->pid = spawn(daemon, argv);
     for (int ms = 0; daemon->pid > 0 && ms < PATIENCE_MS; ms += 2) {
         if (is_mounted(daemon))

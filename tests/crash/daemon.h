@@ -12,6 +12,7 @@ struct daemon {
     char store[256];      /**< DIR/store.db */
     char log[256];        /**< DIR/log: what the mount printed */
     char decorators[100]; /**< before the store's URL, when it is mounted; mostly empty */
+    char url[700];        /**< of a store that is not in DIR; mostly empty */
     pid_t pid;            /**< 0: not running */
     int exit_code;        /**< of a mount that did not start; -1: it was killed */
 };
