@@ -17,7 +17,7 @@
 enum command_group {
     COMMAND_MOUNT,
     COMMAND_SESSION,
-    COMMAND_LEASE,
+    COMMAND_SERVER,
     COMMAND_STORE,
     COMMAND_HIDDEN,
     COMMAND_GROUPS
@@ -34,6 +34,16 @@ struct command {
     /** Runs it: argv[0] is the command's (last) word. Returns the process exit code. */
     int (*run)(int argc, char **argv);
 };
+
+/** The first word of commands that have two: one line of `holdfast --help` for all of them. */
+struct command_family {
+    const char *name;
+    enum command_group group;
+    const char *summary; /**< what they are about, before the list of their second words */
+};
+
+/** Every family; ended by one without a name. */
+extern const struct command_family families[];
 
 /** Every command, in the order of the help; ended by NULL. */
 extern const struct command *const commands[];

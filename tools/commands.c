@@ -34,6 +34,14 @@ const struct command *const commands[] = {
     &command_bench_handover, &command_completion,   NULL,
 };
 
+const struct command_family families[] = {
+    {"session", COMMAND_SESSION, "Look into sessions and their versions"},
+    {"lease", COMMAND_SESSION, "See, hold and break the leases of sessions"},
+    {"cert", COMMAND_SERVER, "Make certificates for a server and its hosts"},
+    {"bench", COMMAND_STORE, "Measure"},
+    {0},
+};
+
 const struct command *command_find(const char *name)
 {
     for (const struct command *const *c = commands; *c; c++)

@@ -40,7 +40,7 @@ static int run_watch(int argc, char **argv);
 
 const struct command command_lease_audit = {
     .name = "lease audit",
-    .group = COMMAND_LEASE,
+    .group = COMMAND_SESSION,
     .summary = "Print what became of the leases, the oldest first",
     .operands = "[SESSION]",
     .details = "Every grant, recall, refusal, release, break, takeover and fenced commit is an\n"
@@ -52,7 +52,7 @@ const struct command command_lease_audit = {
 
 const struct command command_lease_watch = {
     .name = "lease watch",
-    .group = COMMAND_LEASE,
+    .group = COMMAND_SESSION,
     .summary = "Print what becomes of the leases as it happens",
     .operands = "[SESSION]",
     .details = "Ends with Ctrl-C.",

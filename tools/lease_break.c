@@ -24,7 +24,7 @@ static int run(int argc, char **argv);
 
 const struct command command_lease_break = {
     .name = "lease break",
-    .group = COMMAND_LEASE,
+    .group = COMMAND_SESSION,
     .summary = "Take a session from the host that holds it",
     .operands = "SESSION",
     .details = "What that host has not committed is refused from then on, and becomes a rescue\n"

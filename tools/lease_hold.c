@@ -49,7 +49,7 @@ static int run_wait(int argc, char **argv);
 
 const struct command command_lease_hold = {
     .name = "lease hold",
-    .group = COMMAND_LEASE,
+    .group = COMMAND_SESSION,
     .summary = "Hold a session until interrupted",
     .operands = "SESSION",
     .details = "Prints a line once it is held, and keeps it until Ctrl-C or SIGTERM. The exit\n"
@@ -63,7 +63,7 @@ const struct command command_lease_hold = {
 
 const struct command command_lease_wait = {
     .name = "lease wait",
-    .group = COMMAND_LEASE,
+    .group = COMMAND_SESSION,
     .summary = "Wait until a session can be had",
     .operands = "SESSION",
     .details = "Takes the session and gives it up at once: a holder that is only idle gives way.\n"

@@ -26,7 +26,7 @@ static int run(int argc, char **argv);
 
 const struct command command_lease_list = {
     .name = "lease list",
-    .group = COMMAND_LEASE,
+    .group = COMMAND_SESSION,
     .summary = "List the sessions that are held, by whom and why",
     .operands = "[GLOB]",
     .details = "A session that is not listed is free. One that is held and not pinned is given up\n"

@@ -22,7 +22,7 @@ static int run(int argc, char **argv);
 
 const struct command command_lease_show = {
     .name = "lease show",
-    .group = COMMAND_LEASE,
+    .group = COMMAND_SESSION,
     .summary = "Show who holds a session, since when and why",
     .operands = "SESSION",
     .options = specs,

@@ -11,19 +11,61 @@
 #include "suggest.h"
 
 #define NAME_MAX_BYTES 64
+#define HELP_COLUMN 21 /* where summaries begin */
+#define HELP_WIDTH 80
 
 static const char *const headings[COMMAND_GROUPS] = {
     [COMMAND_MOUNT] = "Mount",
     [COMMAND_SESSION] = "Sessions",
-    [COMMAND_LEASE] = "Leases",
+    [COMMAND_SERVER] = "Many hosts",
     [COMMAND_STORE] = "Store",
 };
 
-static void print_group(enum command_group group, const char *prefix)
+/* Whether a command's first word is this one, of `len` bytes. */
+static bool is_of_family(const struct command *command, const char *name, size_t len)
+{
+    return strncmp(command->name, name, len) == 0 && command->name[len] == ' ';
+}
+
+static void print_family(const struct command_family *family)
+{
+    size_t len = strlen(family->name), column = HELP_COLUMN + strlen(family->summary) + 1;
+    const char *separator = ":";
+
+    printf("  %-18s %s", family->name, family->summary);
+    for (const struct command *const *c = commands; *c; c++) {
+        const char *word = (*c)->name + len + 1;
+
+        if (!is_of_family(*c, family->name, len))
+            continue;
+        fputs(separator, stdout);
+        separator = ",";
+        column += strlen(word) + 2;
+        if (column > HELP_WIDTH) {
+            printf("\n%*s", HELP_COLUMN - 1, "");
+            column = HELP_COLUMN + strlen(word) + 2;
+        }
+        printf(" %s", word);
+    }
+    putchar('\n');
+}
+
+static bool family_is_empty(const struct command_family *family)
 {
     for (const struct command *const *c = commands; *c; c++)
-        if ((*c)->group == group && strncmp((*c)->name, prefix, strlen(prefix)) == 0)
+        if (is_of_family(*c, family->name, strlen(family->name)))
+            return false;
+    return true;
+}
+
+static void print_group(enum command_group group)
+{
+    for (const struct command *const *c = commands; *c; c++)
+        if ((*c)->group == group && !strchr((*c)->name, ' '))
             printf("  %-18s %s\n", (*c)->name, (*c)->summary);
+    for (const struct command_family *f = families; f->name; f++)
+        if (f->group == group && !family_is_empty(f))
+            print_family(f);
 }
 
 static bool group_is_empty(enum command_group group)
@@ -43,7 +85,7 @@ static void print_help(void)
         if (group_is_empty((enum command_group)group))
             continue;
         printf("\n%s\n", headings[group]);
-        print_group((enum command_group)group, "");
+        print_group((enum command_group)group);
     }
     puts("\nOptions\n"
          "  --store URL        the store, as sqlite:/path/to/store.db\n"
@@ -57,22 +99,18 @@ static void print_help(void)
 /* "session" alone: the first word of commands that have two. */
 static bool is_family(const char *word)
 {
-    size_t len = strlen(word);
-
     for (const struct command *const *c = commands; *c; c++)
-        if (strncmp((*c)->name, word, len) == 0 && (*c)->name[len] == ' ')
+        if (is_of_family(*c, word, strlen(word)))
             return true;
     return false;
 }
 
 static void family_help(const char *word)
 {
-    char prefix[NAME_MAX_BYTES];
-
-    snprintf(prefix, sizeof prefix, "%s ", word);
     printf("Usage: holdfast %s COMMAND [OPTIONS] [OPERANDS]\n\nCommands\n", word);
-    for (int group = 0; group < COMMAND_HIDDEN; group++)
-        print_group((enum command_group)group, prefix);
+    for (const struct command *const *c = commands; *c; c++)
+        if (is_of_family(*c, word, strlen(word)))
+            printf("  %-18s %s\n", (*c)->name, (*c)->summary);
     printf("\n'holdfast %s COMMAND --help' explains a command.\n", word);
 }
 

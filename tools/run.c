@@ -36,7 +36,7 @@ static int run(int argc, char **argv);
 
 const struct command command_run = {
     .name = "run",
-    .group = COMMAND_LEASE,
+    .group = COMMAND_SESSION,
     .summary = "Run a command that has a session for itself",
     .operands = "-- COMMAND [ARGUMENT...]",
     .details = "Takes the session's lease on this host and keeps it while the command runs. When\n"
