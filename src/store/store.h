@@ -132,7 +132,8 @@ int store_sync(struct store *store, struct hf_error *err);
 int store_history(struct store *store, uint64_t sid, uint64_t from, uint64_t limit,
                   history_visit_fn visit, void *arg, struct hf_error *err);
 
-/** Keeps work that lost its lease as a rescue version of the session, beside its history. */
+/** Keeps work that lost its lease as a rescue version of the session, beside its history. The same root, host
+ *  and token again: the same one. */
 int store_rescue(struct store *store, uint64_t host, const struct commit *commit,
                  const char *reason, uint64_t *ret_rescue_id, struct hf_error *err);
 

@@ -151,7 +151,7 @@ static void newer_schema_is_refused_with_both_versions(void **state)
         store_open(fixture->url, STORE_CREATE, NULL, NULL, &fixture->store, &fixture->err),
         HF_NEWER);
     assert_non_null(strstr(fixture->err.message, "99"));
-    assert_non_null(strstr(fixture->err.message, "up to 1"));
+    assert_non_null(strstr(fixture->err.message, "up to 2"));
 }
 
 static void store_of_another_program_is_refused_untouched(void **state)
@@ -735,7 +735,8 @@ static void fill_tables(struct fixture *fixture)
     struct store *other;
     struct commit rescue = {0};
     struct lease lease;
-    uint64_t id, host;
+    uint64_t id, host, waiter;
+    int64_t again;
 
     append_load_start(&load, fixture->store, fixture->host, "s", 3);
     append_load_start(&second, fixture->store, fixture->host, "t", 3);
@@ -752,6 +753,13 @@ static void fill_tables(struct fixture *fixture)
     assert_int_equal(
         store_rescue(fixture->store, fixture->host, &rescue, "why", &id, &fixture->err), 0);
     store_close(other);
+    identity.principal = "agent";
+    identity.ttl_ms = HOST_TTL_MIN_MS;
+    assert_int_equal(store_host_register(fixture->store, &identity, NULL, &waiter, &fixture->err),
+                     0);
+    assert_int_equal(store_lease_ask(fixture->store, waiter, second.lease.sid, 9000, &lease, &again,
+                                     &fixture->err),
+                     HF_PENDING);
     append_load_end(&load);
     append_load_end(&second);
 }

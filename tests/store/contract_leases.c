@@ -362,17 +362,6 @@ static void hosts_are_listed(void **state)
     assert_int_equal(alive, 1);
 }
 
-static void a_handle_has_one_host_session(void **state)
-{
-    struct fixture *fixture = *state;
-    struct host_identity identity = {.host_name = "again"};
-    uint64_t host = 77;
-
-    assert_int_equal(store_host_register(fixture->a.store, &identity, NULL, &host, &fixture->err),
-                     HF_INVAL);
-    assert_int_equal(host, 77);
-}
-
 static void a_session_that_is_not_there_has_no_lease(void **state)
 {
     struct fixture *fixture = *state;
@@ -398,7 +387,6 @@ const struct CMUnitTest contract_lease_tests[] = {
     CONTRACT_TEST(the_audit_trail_says_why),
     CONTRACT_TEST(held_leases_are_listed),
     CONTRACT_TEST(hosts_are_listed),
-    CONTRACT_TEST(a_handle_has_one_host_session),
     CONTRACT_TEST(a_session_that_is_not_there_has_no_lease),
 };
 const size_t contract_lease_count = CONTRACT_COUNT(contract_lease_tests);

@@ -188,15 +188,35 @@ static int add_rescue(struct memory_store *handle, uint64_t host, const struct c
     return rc;
 }
 
+/* The number of one that was asked for before, and is asked for again; or 0. */
+static uint64_t find_rescue(const struct memory_world *world, uint64_t host,
+                            const struct commit *commit)
+{
+    for (size_t i = 0; i < world->nrescues; i++) {
+        const struct memory_rescue *rescue = &world->rescues[i];
+
+        if (rescue->sid == commit->sid && rescue->host == host && rescue->token == commit->token &&
+            object_id_equal(&rescue->root, &commit->root))
+            return i + 1;
+    }
+    return 0;
+}
+
 static int rescue_to(struct memory_store *handle, uint64_t host, const struct commit *commit,
                      const struct closure *closure, const char *reason, uint64_t *ret_rescue_id,
                      struct hf_error *err)
 {
+    uint64_t before;
     char *copy;
     int rc;
 
     if (!memory_session_of(handle->world, commit->sid))
         return hf_fail(err, HF_NOENT, "there is no session %llu", (unsigned long long)commit->sid);
+    before = find_rescue(handle->world, host, commit);
+    if (before != 0) {
+        *ret_rescue_id = before;
+        return HF_OK;
+    }
     copy = strdup(reason);
     if (!copy)
         return hf_fail(err, HF_NOMEM, "out of memory");

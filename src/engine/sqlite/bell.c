@@ -196,6 +196,11 @@ void bell_stop(struct bell *bell)
     pthread_join(bell->thread, NULL);
 }
 
+void bell_wake(struct bell *bell)
+{
+    note(bell, false);
+}
+
 void bell_ring(struct bell *bell)
 {
     if (bell->fd < 0)

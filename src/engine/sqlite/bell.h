@@ -48,6 +48,8 @@ void bell_disclaim(struct bell *bell, uint64_t host);
 /** Whether another handle holds the lock of `host`. Not to be asked about a host of this handle. */
 bool bell_is_claimed(const struct bell *bell, uint64_t host);
 
+/** Wakes those who wait through this handle; through every handle that watches. */
+void bell_wake(struct bell *bell);
 void bell_ring(struct bell *bell);
 /** The number of rings so far. */
 uint64_t bell_rings(struct bell *bell);

@@ -293,9 +293,10 @@ static void check_all_rows(struct check *check)
     check_rows(check, QUERY_SESSION_ALL, "session", SESSION_ROW_COLUMNS - 1, look_at_session);
     check_rows(check, QUERY_META_ALL, "session_meta", 8, NULL);
     check_rows(check, QUERY_HISTORY_ALL, "history", 8, look_at_history);
-    check_rows(check, QUERY_HOST_ALL, "host", 10, NULL);
+    check_rows(check, QUERY_HOST_ALL, "host", HOST_ROW_COLUMNS - 1, NULL);
     check_rows(check, QUERY_EVENT_ALL, "event", 7, look_at_event);
     check_rows(check, QUERY_AUDIT_CHECK, "audit", 7, look_at_audit);
+    check_rows(check, QUERY_WAITER_ALL, "waiter", 8, NULL);
     check_rows(check, QUERY_LOCK_ALL, "lock", 8, NULL);
     check_rows(check, QUERY_SNAPSHOT_ALL, "snapshot", 5, look_at_snapshot);
     check_rows(check, QUERY_SNAPSHOT_ROOTS_ALL, "snapshot_root", 7, NULL);

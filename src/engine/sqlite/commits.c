@@ -40,10 +40,11 @@ static int admit(struct commit_write *change, struct transaction *transaction,
                  const struct session_row *row, struct hf_error *err)
 {
     const struct commit *commit = change->commit;
-    int rc = host_admit(transaction, change->host, err);
+    /* Of a session the token alone decides. */
+    int rc = commit->sid == SHARED_SID
+                 ? host_admit(transaction, change->host, err)
+                 : lease_admit(&change->write, transaction, row, change->host, commit->token, err);
 
-    if (rc == HF_OK && commit->sid != SHARED_SID)
-        rc = lease_admit(&change->write, transaction, row, change->host, commit->token, err);
     if (rc == HF_OK && commit->base_version != row->version)
         rc = hf_fail(err, HF_CONFLICT, "session %s is at version %llu, not %llu", row->name,
                      (unsigned long long)row->version, (unsigned long long)commit->base_version);
@@ -218,6 +219,25 @@ static int insert_rescue(struct rescue_write *rescue, struct transaction *transa
         err);
 }
 
+/* The same asked for again, when its answer was lost: 1 and it has its number, 0, or a failure. */
+static int find_rescue(struct rescue_write *rescue, struct db *db, struct hf_error *err)
+{
+    const struct commit *commit = rescue->commit;
+    DB_STATEMENT_AUTO *statement = NULL;
+    int rc = db_start(db, QUERY_RESCUE_FIND,
+                      DB_VALUES(db_uint(commit->sid), db_uint(rescue->host), db_uint(commit->token),
+                                db_blob(commit->root.bytes, OBJECT_ID_SIZE)),
+                      &statement, err);
+
+    if (rc == HF_OK)
+        rc = db_next(db, statement, err);
+    if (rc != 1)
+        return rc;
+    rc = db_verify(statement, "rescue", 0, 10, err);
+    rescue->id = db_column_uint(statement, 0);
+    return rc == HF_OK ? 1 : rc;
+}
+
 static int run_rescue(struct write *write, struct transaction *transaction, struct hf_error *err)
 {
     struct rescue_write *rescue = (struct rescue_write *)write;
@@ -226,7 +246,10 @@ static int run_rescue(struct write *write, struct transaction *transaction, stru
     int rc = session_row_load(transaction->db, commit->sid, &row, err);
 
     if (rc == HF_OK)
-        rc = incoming_check(&rescue->incoming, transaction, err);
+        rc = find_rescue(rescue, transaction->db, err);
+    if (rc != 0)
+        return rc == 1 ? HF_OK : rc;
+    rc = incoming_check(&rescue->incoming, transaction, err);
     if (rc == HF_OK)
         rc = query_number(transaction->db, QUERY_RESCUE_LAST, &rescue->id, err);
     rescue->id++;

@@ -334,6 +334,41 @@ int db_verify(sqlite3_stmt *statement, const char *table, int first, int columns
     return HF_OK;
 }
 
+static void row_sum(sqlite3_context *context, int n, sqlite3_value **values)
+{
+    struct checksum sum;
+    int64_t result;
+
+    checksum_start(&sum, (const char *)sqlite3_value_text(values[0]));
+    for (int i = 1; i < n; i++) {
+        switch (sqlite3_value_type(values[i])) {
+        case SQLITE_INTEGER:
+            checksum_int(&sum, sqlite3_value_int64(values[i]));
+            break;
+        case SQLITE_BLOB:
+            checksum_blob(&sum, sqlite3_value_blob(values[i]),
+                          (size_t)sqlite3_value_bytes(values[i]));
+            break;
+        default:
+            checksum_text(&sum, (const char *)sqlite3_value_text(values[i]));
+            break;
+        }
+    }
+    if (checksum_end(&sum, &result) == HF_OK)
+        sqlite3_result_int64(context, result);
+    else
+        sqlite3_result_error_nomem(context);
+}
+
+int db_add_row_sum(struct db *db, struct hf_error *err)
+{
+    int code = sqlite3_create_function_v2(db->handle, "row_sum", -1,
+                                          SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+                                          NULL, row_sum, NULL, NULL, NULL);
+
+    return code == SQLITE_OK ? HF_OK : db_fail(db, code, err);
+}
+
 /* --- columns ---------------------------------------------------------------------------------- */
 
 uint64_t db_column_uint(sqlite3_stmt *statement, int column)

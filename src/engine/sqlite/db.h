@@ -105,6 +105,9 @@ static inline void db_done_cleanup(sqlite3_stmt **statement)
 int db_verify(sqlite3_stmt *statement, const char *table, int first, int columns,
               struct hf_error *err);
 
+/** Gives SQL the function row_sum(TABLE, COLUMN...): the checksum of such a row. For migrations. */
+int db_add_row_sum(struct db *db, struct hf_error *err);
+
 /** Columns of the current row. A string is NUL-terminated, or NULL; valid until the next row. */
 uint64_t db_column_uint(sqlite3_stmt *statement, int column);
 int64_t db_column_int(sqlite3_stmt *statement, int column);

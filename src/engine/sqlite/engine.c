@@ -41,8 +41,13 @@ static const struct store_ops sqlite_ops = {
     .rescue = sqlite_rescue,
     .host_register = sqlite_host_register,
     .host_heartbeat = sqlite_host_heartbeat,
+    .host_detach = sqlite_host_detach,
+    .host_end = sqlite_host_end,
+    .host_deadline = sqlite_host_deadline,
     .host_list = sqlite_host_list,
     .lease_acquire = sqlite_lease_acquire,
+    .lease_ask = sqlite_lease_ask,
+    .lease_withdraw = sqlite_lease_withdraw,
     .lease_release = sqlite_lease_release,
     .lease_refuse = sqlite_lease_refuse,
     .lease_break = sqlite_lease_break,
@@ -245,13 +250,14 @@ static int read_info(struct sqlite_store *store, struct db *db, unsigned flags,
     return HF_OK;
 }
 
-static void ring(void *arg)
+/* Those of this handle are woken at once; the file need not be rung for them. */
+static void ring(void *arg, unsigned hosts)
 {
     struct sqlite_store *store = arg;
 
-    if (store->bell.fd < 0)
-        return;
-    bell_ring(&store->bell);
+    bell_wake(&store->bell);
+    if (hosts > roster_count(&store->roster))
+        bell_ring(&store->bell);
 }
 
 static int open_for_writing(struct sqlite_store *store, struct hf_error *err)
@@ -293,6 +299,8 @@ static int open_all(struct sqlite_store *store, unsigned flags,
     if (rc == HF_OK)
         rc = read_info(store, reader, flags, err);
     readers_give(&store->readers, reader);
+    if (rc == HF_OK && !read_only)
+        sqlite_hosts_meet(store);
     return rc;
 }
 
@@ -320,6 +328,8 @@ int sqlite_store_open(const char *path, unsigned flags, const struct store_creat
     readers_init(&store->readers, store->path, store->vfs);
     bases_init(&store->bases);
     bell_init(&store->bell);
+    roster_init(&store->roster, store->clock);
+    events_init(&store->events, store);
     rc = open_all(store, flags, create, err);
     if (rc != HF_OK) {
         sqlite_close(&store->base);
@@ -333,7 +343,9 @@ static void sqlite_close(struct store *base)
 {
     struct sqlite_store *store = sqlite_store_of(base);
 
-    sqlite_host_dissolve(store);
+    sqlite_hosts_dissolve(store);
+    events_release(&store->events);
+    roster_release(&store->roster);
     bell_release(&store->bell);
     readers_release(&store->readers);
     bases_release(&store->bases);

@@ -8,7 +8,8 @@
  *     commits.[ch]  commit, sync, create, rescue
  *     history.c     history, roots
  *     hosts.c       host sessions                     bell.[ch]      their liveness and wake-ups
- *     leases.[ch]   leases and the audit trail        events.[ch]    what they are told
+ *     roster.[ch]   who lives, in memory              events.[ch]    what they are told
+ *     leases.[ch]   leases and the audit trail        waiters.[ch]   the queues for them
  *     locks.c       locks in the shared tree
  *     snapshots.c   snapshots
  *     check.c stats.c
@@ -19,10 +20,13 @@
 #ifndef ENGINE_SQLITE_ENGINE_H
 #define ENGINE_SQLITE_ENGINE_H
 
+#include <stddef.h>
+
 #include "engine/sqlite/bases.h"
 #include "engine/sqlite/bell.h"
 #include "engine/sqlite/events.h"
 #include "engine/sqlite/readers.h"
+#include "engine/sqlite/roster.h"
 #include "engine/sqlite/writer.h"
 #include "store/engine.h"
 
@@ -37,12 +41,20 @@ struct sqlite_store {
     struct readers readers;
     struct bases bases;
     struct bell bell;
+    struct roster roster;
     struct events events;
 };
 
 static inline struct sqlite_store *sqlite_store_of(struct store *store)
 {
     return (struct sqlite_store *)store; /* base comes first; only our own slots get here */
+}
+
+/** The store that a transaction is of. */
+static inline struct sqlite_store *sqlite_store_at(struct transaction *transaction)
+{
+    return (struct sqlite_store *)((char *)transaction->writer -
+                                   offsetof(struct sqlite_store, writer));
 }
 
 /* objects.c */
@@ -73,14 +85,22 @@ int sqlite_roots(struct store *, root_visit_fn, void *, struct hf_error *);
 int sqlite_host_register(struct store *, const struct host_identity *,
                          const struct store_listener *, uint64_t *, struct hf_error *);
 int sqlite_host_heartbeat(struct store *, uint64_t, struct hf_error *);
+int sqlite_host_detach(struct store *, uint64_t, uint32_t, struct hf_error *);
+int sqlite_host_end(struct store *, uint64_t, struct hf_error *);
+int64_t sqlite_host_deadline(struct store *, uint64_t);
 int sqlite_host_list(struct store *, host_visit_fn, void *, struct hf_error *);
-/** Ends this handle's own host session, if it has one: its leases and locks become free. */
-void sqlite_host_dissolve(struct sqlite_store *store);
+/** When the store is closed: ends this handle's own host sessions, but those with a TTL, which may come back. */
+void sqlite_hosts_dissolve(struct sqlite_store *store);
+/** Looks at every host that is registered: those whose process is gone begin their grace. */
+void sqlite_hosts_meet(struct sqlite_store *store);
 /** Writes down which hosts have died. Returns how many, or a failure. */
 int sqlite_hosts_bury(struct sqlite_store *store);
 /* leases.c */
 int sqlite_lease_acquire(struct store *, uint64_t, uint64_t, uint32_t, struct lease *,
                          struct hf_error *);
+int sqlite_lease_ask(struct store *, uint64_t, uint64_t, uint32_t, struct lease *, int64_t *,
+                     struct hf_error *);
+int sqlite_lease_withdraw(struct store *, uint64_t, uint64_t, struct hf_error *);
 int sqlite_lease_release(struct store *, uint64_t, uint64_t, uint64_t, struct hf_error *);
 int sqlite_lease_refuse(struct store *, uint64_t, uint64_t, uint64_t, const char *,
                         struct hf_error *);

@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/sqlite/events.h"
 
+#include <stdlib.h>
+
 #include "engine/sqlite/engine.h"
 #include "engine/sqlite/session_row.h"
 
 #define EVENTS_AT_ONCE 256
+/* What failed is tried again so soon. */
+#define RETRY_NS 100000000
+/* A clock that a test turns is looked at so often. */
+#define LOOK_AGAIN_NS 20000000
 
 struct event_row {
     uint64_t id, origin, target;
     struct store_event event;
 };
+
+/* --- reading -------------------------------------------------------------------------------------- */
 
 static int read_event(sqlite3_stmt *statement, struct event_row *ret_row, struct hf_error *err)
 {
@@ -60,123 +68,305 @@ static int read_events(struct events *events, struct event_row *rows, int *ret_n
 static unsigned count_others(struct events *events)
 {
     struct db *reader;
-    sqlite3_stmt *statement = NULL;
-    unsigned others = 1; /* who cannot be counted is taken to be about */
+    uint64_t hosts = 2; /* who cannot be counted is taken to be about */
 
     if (readers_take(&events->store->readers, &reader, NULL) != HF_OK)
-        return others;
-    if (db_start(reader, QUERY_WRITER_FACTS, DB_VALUES(db_uint(events->host)), &statement, NULL) ==
-            HF_OK &&
-        db_next(reader, statement, NULL) == 1)
-        others = (unsigned)db_column_uint(statement, 2);
-    db_done(statement);
+        return 1;
+    query_number(reader, QUERY_HOST_COUNT, &hosts, NULL);
     readers_give(&events->store->readers, reader);
-    return others;
+    return hosts > 0 ? (unsigned)hosts - 1 : 0;
+}
+
+/* --- telling -------------------------------------------------------------------------------------- */
+
+static void call(struct events *events, uint64_t host, const struct store_event *event)
+{
+    roster_call(&events->store->roster, host, 0, event);
+}
+
+/* A host session of this handle is over. */
+static void lose(struct events *events, uint64_t host, const struct store_event *event)
+{
+    struct sqlite_store *store = events->store;
+
+    roster_bury(&store->roster, host);
+    call(events, host, event);
+    if (roster_remove(&store->roster, host))
+        bell_disclaim(&store->bell, host);
+}
+
+static void tell_all(struct events *events, const struct event_row *row)
+{
+    struct roster *roster = &events->store->roster;
+    uint64_t *hosts;
+    size_t n;
+
+    if (roster_list(roster, true, &hosts, &n) != HF_OK) {
+        events->missed = events->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (hosts[i] != row->origin)
+            roster_call(roster, hosts[i], row->id, &row->event);
+    free(hosts);
 }
 
 static void deliver(struct events *events, struct event_row *row)
 {
-    if (row->origin == events->host || (row->target != 0 && row->target != events->host))
-        return;
+    struct roster *roster = &events->store->roster;
+
     if (row->event.kind == EVENT_HOSTS_CHANGED)
         row->event.other_hosts = count_others(events);
-    if (events->listener.event)
-        events->listener.event(&row->event, events->listener.arg);
+    if (row->target == 0)
+        tell_all(events, row);
+    else if (row->event.kind != EVENT_HOST_LOST)
+        roster_call(roster, row->target, row->id, &row->event);
+    else if (roster_look(roster, row->target) != ROSTER_FOREIGN)
+        lose(events, row->target, &row->event);
 }
 
-static void look_after_hosts(struct events *events)
+/* The next session that a host was asked for, after `*sid`. */
+static bool next_recalled(struct events *events, uint64_t host, uint64_t *sid,
+                          struct session_row *ret_row)
 {
-    struct bell *bell = &events->store->bell;
-    uint64_t exits;
+    struct db *reader;
+    int rc;
 
-    pthread_mutex_lock(&bell->lock);
-    exits = bell->exits;
-    pthread_mutex_unlock(&bell->lock);
-    if (exits == events->exits)
+    if (readers_take(&events->store->readers, &reader, NULL) != HF_OK) {
+        events->missed = events->failed = true;
+        return false;
+    }
+    do
+        rc = session_row_held(reader, host, sid, ret_row, NULL);
+    while (rc == 1 && ret_row->lease.state != LEASE_RECALLED);
+    readers_give(&events->store->readers, reader);
+    return rc == 1;
+}
+
+static bool is_over(struct events *events, uint64_t host)
+{
+    struct host_row row;
+    struct db *reader;
+    int rc = readers_take(&events->store->readers, &reader, NULL);
+
+    if (rc != HF_OK)
+        return false;
+    rc = host_row_load(reader, host, &row, NULL);
+    readers_give(&events->store->readers, reader);
+    return rc == HF_NOENT || (rc == HF_OK && !row.alive);
+}
+
+/* To one that has just come, or come back, or for which events may be lost. What it holds may be asked for. */
+static void greet(struct events *events, uint64_t host, bool missed)
+{
+    static const struct store_event lost = {.kind = EVENT_HOST_LOST};
+    static const struct store_event contact = {.kind = EVENT_MISSED};
+    struct store_event others = {.kind = EVENT_HOSTS_CHANGED};
+    struct session_row row;
+    uint64_t sid = 0;
+
+    if (is_over(events, host)) {
+        lose(events, host, &lost);
         return;
-    events->exits = exits;
-    if (sqlite_hosts_bury(events->store) > 0 && events->listener.event) {
-        struct store_event event = {.kind = EVENT_HOSTS_CHANGED,
-                                    .other_hosts = count_others(events)};
+    }
+    if (missed)
+        call(events, host, &contact);
+    others.other_hosts = count_others(events);
+    call(events, host, &others);
+    while (missed && next_recalled(events, host, &sid, &row)) {
+        struct store_event recall = {
+            .kind = EVENT_LEASE_RECALLED, .sid = sid, .token = row.lease.token};
 
-        events->listener.event(&event, events->listener.arg);
+        call(events, host, &recall);
     }
 }
 
-/* What the listener may have missed: every head may have moved, and what it holds may be asked for. */
-static int recall_missed(const struct session_info *info, void *arg)
+static void greet_newcomers(struct events *events)
 {
-    struct events *events = arg;
+    uint64_t host;
+    bool resumed;
+
+    while ((host = roster_next_new(&events->store->roster, &resumed)) != 0)
+        greet(events, host, resumed);
+}
+
+/* --- events that are lost --------------------------------------------------------------------------- */
+
+struct retelling {
+    struct events *events;
+    uint64_t host;
+};
+
+static int retell_head(const struct session_info *info, void *arg)
+{
+    struct retelling *retelling = arg;
     struct store_event event = {
         .kind = EVENT_HEAD_MOVED, .sid = info->head.sid, .version = info->head.version};
 
-    events->listener.event(&event, events->listener.arg);
+    call(retelling->events, retelling->host, &event);
     return 0;
 }
 
-static int recall_asked(const struct lease_info *info, void *arg)
+/* Everything may have changed. */
+static void retell(struct events *events, uint64_t host)
 {
-    struct events *events = arg;
-    struct store_event event = {
-        .kind = EVENT_LEASE_RECALLED, .sid = info->sid, .token = info->token};
+    static const struct session_filter all;
+    static const struct store_event locks = {.kind = EVENT_LOCKS_CHANGED};
+    static const struct store_event sessions = {.kind = EVENT_SESSIONS_CHANGED};
+    struct retelling retelling = {events, host};
 
-    if (info->host == events->host && info->state == LEASE_RECALLED)
-        events->listener.event(&event, events->listener.arg);
-    return 0;
+    call(events, host, &sessions);
+    call(events, host, &locks);
+    sqlite_session_list(&events->store->base, &all, retell_head, &retelling, NULL);
 }
 
 static void tell_missed(struct events *events)
 {
-    static const struct session_filter all;
-    static const struct store_event locks = {.kind = EVENT_LOCKS_CHANGED};
-    struct store_event sessions = {.kind = EVENT_SESSIONS_CHANGED};
+    struct roster *roster = &events->store->roster;
+    uint64_t *hosts;
+    size_t n;
 
     events->missed = false;
-    if (!events->listener.event)
+    if (roster_list(roster, true, &hosts, &n) != HF_OK) {
+        events->missed = events->failed = true;
         return;
-    events->listener.event(&sessions, events->listener.arg);
-    events->listener.event(&locks, events->listener.arg);
-    sqlite_session_list(&events->store->base, &all, recall_missed, events, NULL);
-    sqlite_lease_list(&events->store->base, recall_asked, events, NULL);
+    }
+    for (size_t i = 0; i < n; i++) {
+        greet(events, hosts[i], true);
+        if (roster_until(roster, hosts[i]) == 0)
+            retell(events, hosts[i]); /* one in this process: it is not far to tell it all */
+    }
+    free(hosts);
+}
+
+/* --- the thread ------------------------------------------------------------------------------------- */
+
+static void look_after_hosts(struct events *events)
+{
+    struct sqlite_store *store = events->store;
+    uint64_t exits;
+    int buried;
+
+    pthread_mutex_lock(&store->bell.lock);
+    exits = store->bell.exits;
+    pthread_mutex_unlock(&store->bell.lock);
+    if (exits == events->exits && clock_boottime(store->clock) < roster_soonest(&store->roster))
+        return;
+    while ((buried = sqlite_hosts_bury(store)) > 0)
+        continue;
+    if (buried < 0) {
+        events->failed = true;
+        return;
+    }
+    events->exits = exits;
+    roster_recount(&store->roster);
+}
+
+static void hear(struct events *events)
+{
+    struct event_row rows[EVENTS_AT_ONCE];
+    int found, n;
+
+    events->failed = false;
+    greet_newcomers(events);
+    do {
+        n = 0;
+        found = read_events(events, rows, &n);
+        for (int i = 0; i < n; i++)
+            deliver(events, &rows[i]);
+    } while (found == EVENTS_AT_ONCE);
+    events->failed |= found < 0;
+    if (events->missed)
+        tell_missed(events);
+    look_after_hosts(events);
+}
+
+/* How long nothing is to be done unless the bell rings, in ns; -1: for ever. */
+static int64_t rest(struct events *events)
+{
+    const struct clock *clock = events->store->clock;
+    int64_t soonest = roster_soonest(&events->store->roster);
+    int64_t left;
+
+    if (events->failed)
+        return RETRY_NS;
+    if (soonest == INT64_MAX)
+        return -1;
+    left = soonest - clock_boottime(clock);
+    if (clock != &clock_system && left > LOOK_AGAIN_NS)
+        return LOOK_AGAIN_NS;
+    return left > 0 ? left : 0;
 }
 
 static void *tell(void *arg)
 {
     struct events *events = arg;
-    struct event_row rows[EVENTS_AT_ONCE];
+    struct bell *bell = &events->store->bell;
     uint64_t seen;
-    int found, n;
 
+    roster_set_teller(&events->store->roster, pthread_self());
     do {
-        seen = bell_rings(&events->store->bell);
-        do {
-            n = 0;
-            found = read_events(events, rows, &n);
-            for (int i = 0; i < n; i++)
-                deliver(events, &rows[i]);
-        } while (found == EVENTS_AT_ONCE);
-        if (events->missed)
-            tell_missed(events);
-        look_after_hosts(events);
-    } while (bell_wait(&events->store->bell, seen, -1));
+        seen = bell_rings(bell);
+        hear(events);
+    } while (bell_wait(bell, seen, rest(events)));
     return NULL;
 }
 
-int events_start(struct events *events, struct sqlite_store *store, uint64_t host,
-                 const struct store_listener *listener, uint64_t cursor, struct hf_error *err)
+void events_init(struct events *events, struct sqlite_store *store)
 {
-    *events = (struct events){.store = store, .host = host, .cursor = cursor};
-    if (listener)
-        events->listener = *listener;
-    if (pthread_create(&events->thread, NULL, tell, events) != 0)
-        return hf_fail(err, HF_NOMEM, "cannot start a thread");
-    events->started = true;
-    return HF_OK;
+    *events = (struct events){.store = store};
+    pthread_mutex_init(&events->start_lock, NULL);
+}
+
+void events_release(struct events *events)
+{
+    events_stop(events);
+    pthread_mutex_destroy(&events->start_lock);
+}
+
+static int read_cursor(struct events *events, struct hf_error *err)
+{
+    struct db *reader;
+    int rc = readers_take(&events->store->readers, &reader, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = query_number(reader, QUERY_EVENT_LAST, &events->cursor, err);
+    readers_give(&events->store->readers, reader);
+    return rc;
+}
+
+static int start(struct events *events, struct hf_error *err)
+{
+    int rc = read_cursor(events, err);
+
+    if (rc == HF_OK)
+        rc = bell_watch(&events->store->bell, err);
+    if (rc == HF_OK && pthread_create(&events->thread, NULL, tell, events) != 0)
+        rc = hf_fail(err, HF_NOMEM, "cannot start a thread");
+    return rc;
+}
+
+int events_start(struct events *events, struct hf_error *err)
+{
+    int rc = HF_OK;
+
+    pthread_mutex_lock(&events->start_lock);
+    if (!events->started)
+        rc = start(events, err);
+    events->started |= rc == HF_OK;
+    pthread_mutex_unlock(&events->start_lock);
+    return rc;
 }
 
 void events_stop(struct events *events)
 {
-    if (events->started)
-        pthread_join(events->thread, NULL);
+    bool started;
+
+    pthread_mutex_lock(&events->start_lock);
+    started = events->started;
     events->started = false;
+    pthread_mutex_unlock(&events->start_lock);
+    if (started)
+        pthread_join(events->thread, NULL);
 }

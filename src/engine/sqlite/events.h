@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * Tells the listener of this handle's host session what others have done: a thread that wakes up with
- * the bell, reads the event table from where it was, and calls the listener in order.
+ * Tells the listeners of this handle's host sessions what others have done, and looks after the dead: one
+ * thread that wakes up with the bell, or when a TTL ends, reads the event table from where it was, and calls
+ * the listeners in order.
  */
 #ifndef ENGINE_SQLITE_EVENTS_H
 #define ENGINE_SQLITE_EVENTS_H
@@ -15,19 +16,23 @@ struct sqlite_store;
 
 struct events {
     struct sqlite_store *store;
-    uint64_t host; /**< whose events; 0: none yet */
-    struct store_listener listener;
-    uint64_t cursor; /**< id of the last event seen */
-    bool missed;     /**< events went before they were seen, or were damaged */
-    uint64_t exits;  /**< of the bell, when the hosts were last looked after */
+    pthread_mutex_t
+        start_lock; /**< guards `started`; the writer, the readers and the bell come after it */
     bool started;
     pthread_t thread;
+
+    /* The thread's. */
+    uint64_t cursor; /**< id of the last event seen */
+    bool missed;     /**< events went before they were seen, or were damaged */
+    bool failed;     /**< reading failed, and is to be tried again soon */
+    uint64_t exits;  /**< of the bell, when the hosts were last looked after */
 };
 
-/** Starts the thread for host session `host`, from the event after `cursor` on. */
-int events_start(struct events *events, struct sqlite_store *store, uint64_t host,
-                 const struct store_listener *listener, uint64_t cursor, struct hf_error *err);
+void events_init(struct events *events, struct sqlite_store *store);
+/** Watches the bell and starts the thread, unless that was done before. */
+int events_start(struct events *events, struct hf_error *err);
 /** Ends it; the bell must have been stopped. Idempotent. */
 void events_stop(struct events *events);
+void events_release(struct events *events);
 
 #endif

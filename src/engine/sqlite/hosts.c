@@ -1,10 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "engine/sqlite/leases.h"
+#include "engine/sqlite/waiters.h"
 
 /* So many dead hosts are buried in one transaction. */
 #define BURIED_AT_ONCE 64
+/* A process that has been killed may hold its locks for a moment yet: so often its hosts are asked for again. */
+#define CLAIM_TRIES 50
+#define CLAIM_PAUSE_NS 20000000
+
+bool host_is_alive(struct sqlite_store *store, struct db *db, uint64_t host)
+{
+    struct host_row row;
+    enum roster_view view;
+    int rc;
+
+    if (host == 0)
+        return false;
+    view = roster_look(&store->roster, host);
+    if (view != ROSTER_FOREIGN)
+        return view == ROSTER_ALIVE;
+    if (bell_is_claimed(&store->bell, host))
+        return true;
+    rc = host_row_load(db, host, &row, NULL);
+    if (rc != HF_OK)
+        return rc != HF_NOENT; /* who cannot be asked about is taken for alive */
+    return row.alive && row.identity.ttl_ms != 0 &&
+           roster_grace(&store->roster, host, row.identity.ttl_ms, row.resumed);
+}
+
+static int fenced(uint64_t host, struct hf_error *err)
+{
+    return hf_fail(err, HF_FENCED, "host session %llu is not alive", (unsigned long long)host);
+}
+
+int host_admit(struct transaction *transaction, uint64_t host, struct hf_error *err)
+{
+    struct roster *roster = &sqlite_store_at(transaction)->roster;
+    uint64_t epoch = transaction->writer->epoch;
+    enum roster_view view;
+    struct host_row row;
+    int rc;
+
+    if (host == 0)
+        return HF_OK;
+    view = roster_look(roster, host);
+    if (view == ROSTER_DEAD)
+        return fenced(host, err);
+    if (view == ROSTER_ALIVE && roster_is_verified(roster, host, epoch))
+        return HF_OK;
+    rc = host_row_load(transaction->db, host, &row, err);
+    if (rc != HF_OK && rc != HF_NOENT)
+        return rc;
+    if (rc == HF_NOENT || !row.alive)
+        return fenced(host, err);
+    roster_verify(roster, host, epoch);
+    return HF_OK;
+}
+
+/* --- going ---------------------------------------------------------------------------------------- */
 
 static int tell_hosts_changed(struct transaction *transaction, uint64_t origin,
                               struct hf_error *err)
@@ -21,13 +79,56 @@ static int clear_locks(struct transaction *transaction, uint64_t host, struct hf
     int rc = db_run(transaction->db, QUERY_LOCK_CLEAR_HOST, DB_VALUES(db_uint(host)), err);
 
     if (rc == HF_OK && sqlite3_changes(transaction->db->handle) > 0)
-        rc = event_row_insert(transaction, &event, host, 0, err);
+        rc = event_row_insert(transaction, &event, 0, 0, err);
     return rc;
+}
+
+static int leave_leases(struct transaction *transaction, uint64_t host, enum lease_verb verb,
+                        const char *why, struct hf_error *err)
+{
+    struct lease_request request = {.verb = verb, .now = transaction->now};
+    struct session_row row;
+    struct lease_step step;
+    uint64_t sid = 0;
+    int rc;
+
+    while ((rc = session_row_held(transaction->db, host, &sid, &row, err)) == 1) {
+        rc = lease_decide(transaction, &row, &request, why, &step, err);
+        if (rc == HF_OK && step.changed)
+            rc = session_row_lease(transaction->db, &row, err);
+        if (rc != HF_OK)
+            return rc;
+    }
+    return rc;
+}
+
+/* Its leases go to those who wait. Without any, those of one who ended are free, and those of one who died
+ * stay in its name: whoever asks for one takes it over, on the record. */
+static int end_host(struct transaction *transaction, struct host_row *row, enum lease_verb verb,
+                    const char *why, struct hf_error *err)
+{
+    int rc;
+
+    row->alive = false;
+    writer_forget(transaction->writer);
+    rc = host_row_update(transaction->db, row, err);
+    if (rc == HF_OK)
+        rc = waiters_clear_host(transaction->db, row->host, err);
+    if (rc == HF_OK)
+        rc = leave_leases(transaction, row->host, verb, why, err);
+    return rc == HF_OK ? clear_locks(transaction, row->host, err) : rc;
+}
+
+static int tell_lost(struct transaction *transaction, uint64_t host, struct hf_error *err)
+{
+    struct store_event event = {.kind = EVENT_HOST_LOST};
+
+    return event_row_insert(transaction, &event, 0, host, err);
 }
 
 /* --- the dead ------------------------------------------------------------------------------------- */
 
-/* Gathers the hosts whose rows say that they live and whose locks say that they do not. */
+/* Gathers the hosts whose rows say that they live and who do not. */
 static int find_dead(struct sqlite_store *store, struct db *db, struct host_row *dead, size_t max,
                      size_t *ret_n, struct hf_error *err)
 {
@@ -36,7 +137,7 @@ static int find_dead(struct sqlite_store *store, struct db *db, struct host_row 
     int rc = db_start(db, QUERY_HOST_ALIVE, DB_NO_VALUES, &statement, err);
 
     while (rc == HF_OK && n < max && (rc = db_next(db, statement, err)) == 1) {
-        if (host_is_alive(store, db_column_uint(statement, 0))) {
+        if (host_is_alive(store, db, db_column_uint(statement, 0))) {
             rc = HF_OK;
             continue;
         }
@@ -48,21 +149,23 @@ static int find_dead(struct sqlite_store *store, struct db *db, struct host_row 
     return HF_OK;
 }
 
-/* Their leases stay in their names: whoever asks for one takes it over, on the record. */
-static int bury(struct transaction *transaction, struct host_row *dead, size_t n,
-                struct hf_error *err)
+static int bury(struct transaction *transaction, struct host_row *row, struct hf_error *err)
 {
+    uint32_t ttl_ms = row->identity.ttl_ms;
+    char why[80];
     int rc = HF_OK;
 
-    for (size_t i = 0; i < n && rc == HF_OK; i++) {
-        dead[i].identity.host_name = dead[i].name;
-        dead[i].alive = false;
-        rc = host_row_update(transaction->db, &dead[i], err);
-        if (rc == HF_OK)
-            rc = clear_locks(transaction, dead[i].host, err);
-    }
-    if (n > 0)
-        writer_forget(transaction->writer);
+    row->identity.host_name = row->name; /* it may have been moved since it was read */
+    row->identity.mount_point = row->identity.mount_point ? row->mount_point : NULL;
+    row->identity.principal = row->identity.principal ? row->principal : NULL;
+    snprintf(why, sizeof why, "nothing was heard of it for its time (%u.%03u s)", ttl_ms / 1000,
+             ttl_ms % 1000);
+    if (ttl_ms != 0)
+        rc = audit_row_insert(transaction, AUDIT_RENEWAL_FAILED, 0, row->host, 0, why, err);
+    if (rc == HF_OK)
+        rc = end_host(transaction, row, LEASE_HOLDER_DEAD, "the holder is dead", err);
+    if (rc == HF_OK && roster_look(&sqlite_store_at(transaction)->roster, row->host) == ROSTER_DEAD)
+        rc = tell_lost(transaction, row->host, err);
     return rc;
 }
 
@@ -79,10 +182,10 @@ static int run_bury(struct write *write, struct transaction *transaction, struct
     int rc =
         find_dead(burial->store, transaction->db, burial->dead, BURIED_AT_ONCE, &burial->n, err);
 
-    if (rc == HF_OK)
-        rc = bury(transaction, burial->dead, burial->n, err);
+    for (size_t i = 0; i < burial->n && rc == HF_OK; i++)
+        rc = bury(transaction, &burial->dead[i], err);
     if (rc == HF_OK && burial->n > 0)
-        rc = tell_hosts_changed(transaction, atomic_load(&transaction->writer->own_host), err);
+        rc = tell_hosts_changed(transaction, 0, err);
     return rc;
 }
 
@@ -114,69 +217,170 @@ int sqlite_hosts_bury(struct sqlite_store *store)
     return rc == HF_OK ? (int)burial.n : rc;
 }
 
+void sqlite_hosts_meet(struct sqlite_store *store)
+{
+    sqlite3_stmt *statement = NULL;
+    struct db *reader;
+
+    if (readers_take(&store->readers, &reader, NULL) != HF_OK)
+        return; /* they are met later */
+    if (db_start(reader, QUERY_HOST_ALIVE, DB_NO_VALUES, &statement, NULL) == HF_OK)
+        while (db_next(reader, statement, NULL) == 1)
+            host_is_alive(store, reader, db_column_uint(statement, 0));
+    db_done(statement);
+    readers_give(&store->readers, reader);
+}
+
 /* --- registering ---------------------------------------------------------------------------------- */
 
 struct register_write {
     struct write write;
     struct sqlite_store *store;
     const struct host_identity *identity;
-    uint64_t host; /* whose lock is held; 0: none yet */
+    uint64_t host;
+    bool claimed; /* its lock was taken for this */
+    bool resumed;
     uint64_t cursor;
 };
 
 static void disclaim(struct register_write *change)
 {
-    if (change->host != 0)
+    if (change->claimed)
         bell_disclaim(&change->store->bell, change->host);
-    change->host = 0;
+    change->claimed = false;
+}
+
+static int claim(struct register_write *change, uint64_t host, struct hf_error *err)
+{
+    int rc = bell_claim(&change->store->bell, host, err);
+
+    change->host = host;
+    change->claimed = rc == HF_OK;
+    return rc;
+}
+
+/* A host session of the same mount: 1, 0 when there is none, or a failure. */
+static int find_kin(struct db *db, const struct host_identity *identity, struct host_row *ret_row,
+                    struct hf_error *err)
+{
+    DB_STATEMENT_AUTO *statement = NULL;
+    int rc = db_start(db, QUERY_HOST_OF_MOUNT, DB_VALUES(db_blob(identity->mount_id, UUID_SIZE)),
+                      &statement, err);
+
+    while (rc == HF_OK && (rc = db_next(db, statement, err)) == 1) {
+        rc = host_row_read(statement, ret_row, err);
+        if (rc == HF_OK && host_kinship(&ret_row->identity, identity) != HOST_STRANGER)
+            return 1;
+    }
+    return rc;
+}
+
+static int resume(struct register_write *change, struct transaction *transaction,
+                  struct host_row *row, struct hf_error *err)
+{
+    uint32_t ttl_ms = change->identity->ttl_ms;
+    bool own = roster_look(&change->store->roster, row->host) == ROSTER_ALIVE;
+    int rc = HF_OK;
+
+    change->host = row->host;
+    change->resumed = true;
+    if (!own && claim(change, row->host, NULL) != HF_OK)
+        return hf_fail(err, HF_BUSY, "host session %llu is served by another process",
+                       (unsigned long long)row->host);
+    row->resumed += !own;
+    if (!own || row->identity.ttl_ms != ttl_ms) {
+        row->identity.ttl_ms = ttl_ms;
+        rc = host_row_update(transaction->db, row, err);
+    }
+    return rc;
+}
+
+/* What is to become of the older host session of a mount: 1 when it was resumed, 0 when it is over. */
+static int meet_kin(struct register_write *change, struct transaction *transaction,
+                    struct host_row *row, struct hf_error *err)
+{
+    int rc;
+
+    if (!host_is_alive(change->store, transaction->db, row->host))
+        return bury(transaction, row, err);
+    if (host_kinship(&row->identity, change->identity) == HOST_SAME) {
+        rc = resume(change, transaction, row, err);
+        return rc == HF_OK ? 1 : rc;
+    }
+    rc = end_host(transaction, row, LEASE_HOLDER_GONE, "the mount was started again", err);
+    return rc == HF_OK ? tell_lost(transaction, row->host, err) : rc;
 }
 
 /* Gives the next number. Its lock is held before anyone can see its row. */
-static int claim_number(struct register_write *change, struct transaction *transaction,
-                        struct hf_error *err)
+static int add_host(struct register_write *change, struct transaction *transaction,
+                    struct host_row *row, struct hf_error *err)
 {
     struct store_row store;
     int rc = store_row_load(transaction->db, &store, err);
 
-    disclaim(change);
     if (rc == HF_OK)
-        rc = bell_claim(&change->store->bell, store.next_host, err);
+        rc = claim(change, store.next_host++, err);
+    if (rc == HF_OK)
+        rc = store_row_write(transaction->db, &store, err);
     if (rc != HF_OK)
         return rc;
-    change->host = store.next_host++;
-    return store_row_write(transaction->db, &store, err);
+    *row = (struct host_row){.host = change->host,
+                             .identity = *change->identity,
+                             .alive = true,
+                             .registered = transaction->now};
+    writer_forget(transaction->writer);
+    transaction->hosts++;
+    rc = host_row_insert(transaction->db, row, err);
+    return rc == HF_OK ? tell_hosts_changed(transaction, change->host, err) : rc;
 }
 
 static int run_register(struct write *write, struct transaction *transaction, struct hf_error *err)
 {
     struct register_write *change = (struct register_write *)write;
     struct host_row *row = calloc(1, sizeof *row);
-    int rc = row ? claim_number(change, transaction, err) : hf_fail(err, HF_NOMEM, "out of memory");
+    int found = 0;
+    int rc = row ? HF_OK : hf_fail(err, HF_NOMEM, "out of memory");
 
-    if (rc == HF_OK) {
-        row->host = change->host;
-        row->identity = *change->identity;
-        row->alive = true;
-        row->registered = transaction->now;
-        rc = host_row_insert(transaction->db, row, err);
-    }
+    disclaim(change);
+    change->resumed = false;
+    while (rc == HF_OK && !change->resumed &&
+           (found = rc = find_kin(transaction->db, change->identity, row, err)) == 1)
+        rc = (rc = meet_kin(change, transaction, row, err)) == 1 ? HF_OK : rc;
+    if (rc == HF_OK && found != 1)
+        rc = add_host(change, transaction, row, err);
     if (rc == HF_OK)
         rc = query_number(transaction->db, QUERY_EVENT_LAST, &change->cursor, err);
-    if (rc == HF_OK) /* itself too: it hears how many others there are */
-        rc = tell_hosts_changed(transaction, 0, err);
-    writer_forget(transaction->writer);
     free(row);
     return rc;
 }
 
-static int start(struct sqlite_store *store, const struct store_listener *listener,
-                 const struct register_write *change, struct hf_error *err)
+static int check_identity(const struct host_identity *identity, struct hf_error *err)
 {
-    int rc = bell_watch(&store->bell, err);
+    struct host_row row;
 
-    if (rc == HF_OK)
-        rc = events_start(&store->events, store, change->host, listener, change->cursor, err);
-    return rc;
+    if (strlen(identity->host_name) >= sizeof row.name ||
+        (identity->mount_point && strlen(identity->mount_point) >= sizeof row.mount_point) ||
+        (identity->principal && strlen(identity->principal) >= sizeof row.principal))
+        return hf_fail(err, HF_NAMETOOLONG, "the names of a host session are too long");
+    return HF_OK;
+}
+
+/* Registers it in the file; its lock is held then. */
+static int write_register(struct register_write *change, struct hf_error *err)
+{
+    const struct timespec pause = {.tv_nsec = CLAIM_PAUSE_NS};
+    int tries = 0;
+    int rc;
+
+    for (;;) {
+        rc = writer_do(&change->store->writer, &change->write, err);
+        if (rc == HF_OK)
+            return rc;
+        disclaim(change);
+        if (rc != HF_BUSY || ++tries == CLAIM_TRIES)
+            return rc;
+        nanosleep(&pause, NULL);
+    }
 }
 
 int sqlite_host_register(struct store *base, const struct host_identity *identity,
@@ -186,38 +390,75 @@ int sqlite_host_register(struct store *base, const struct host_identity *identit
     struct sqlite_store *store = sqlite_store_of(base);
     struct register_write change = {
         .write = {.run = run_register}, .store = store, .identity = identity};
-    int rc;
+    struct roster_guest guest = {.ttl_ms = identity->ttl_ms, .listener = listener};
+    int rc = check_identity(identity, err);
 
-    if (atomic_load(&store->writer.own_host) != 0)
-        return hf_fail(err, HF_INVAL, "this handle of the store has a host session already");
-    sqlite_hosts_bury(store);
-    rc = writer_do(&store->writer, &change.write, err);
-    if (rc != HF_OK) {
-        disclaim(&change);
-        return rc;
-    }
-    atomic_store(&store->writer.own_host, change.host);
-    rc = start(store, listener, &change, err);
+    if (rc == HF_OK)
+        rc = events_start(&store->events, err);
     if (rc != HF_OK)
         return rc;
+    sqlite_hosts_bury(store);
+    rc = write_register(&change, err);
+    if (rc != HF_OK)
+        return rc;
+    guest.host = change.host;
+    guest.resumed = change.resumed;
+    guest.cursor = change.cursor;
+    rc = roster_admit(&store->roster, &guest, err);
+    if (rc != HF_OK) {
+        disclaim(&change); /* and its row is found dead */
+        return rc;
+    }
+    bell_wake(&store->bell); /* it is greeted */
     *ret_host = change.host;
     return HF_OK;
 }
+
+/* --- staying --------------------------------------------------------------------------------------- */
 
 int sqlite_host_heartbeat(struct store *base, uint64_t host, struct hf_error *err)
 {
     struct sqlite_store *store = sqlite_store_of(base);
     struct host_row row = {0};
     struct db *reader;
-    int rc = readers_take(&store->readers, &reader, err);
+    int rc;
 
+    if (roster_look(&store->roster, host) != ROSTER_FOREIGN)
+        return roster_hear(&store->roster, host, err);
+    rc = readers_take(&store->readers, &reader, err);
     if (rc != HF_OK)
         return rc;
     rc = host_row_load(reader, host, &row, err);
+    if (rc == HF_NOENT || (rc == HF_OK && !(row.alive && host_is_alive(store, reader, host))))
+        rc = fenced(host, err);
     readers_give(&store->readers, reader);
-    if (rc == HF_NOENT || (rc == HF_OK && !(row.alive && host_is_alive(store, host))))
-        rc = hf_fail(err, HF_FENCED, "host session %llu is not alive", (unsigned long long)host);
     return rc;
+}
+
+int sqlite_host_detach(struct store *base, uint64_t host, uint32_t grace_ms, struct hf_error *err)
+{
+    struct sqlite_store *store = sqlite_store_of(base);
+    int rc = roster_cut(&store->roster, host, grace_ms, err);
+
+    bell_wake(&store->bell); /* the next end may be sooner now */
+    return rc;
+}
+
+/* The server judges by its own clock, and an embedded host ends with its process. */
+int64_t sqlite_host_deadline(struct store *base, uint64_t host)
+{
+    (void)base;
+    (void)host;
+    return INT64_MAX;
+}
+
+int64_t host_expires(struct sqlite_store *store, uint64_t host)
+{
+    int64_t until = roster_until(&store->roster, host);
+
+    if (until == 0)
+        return 0;
+    return clock_realtime(store->clock) + (until - clock_boottime(store->clock));
 }
 
 int sqlite_host_list(struct store *base, host_visit_fn visit, void *arg, struct hf_error *err)
@@ -237,7 +478,9 @@ int sqlite_host_list(struct store *base, host_visit_fn visit, void *arg, struct 
         if (rc != HF_OK)
             break;
         info = (struct host_info){row.host, row.identity,
-                                  row.alive && host_is_alive(store, row.host), row.registered, 0};
+                                  row.alive && host_is_alive(store, reader, row.host),
+                                  row.registered, 0};
+        info.expires = info.alive ? host_expires(store, row.host) : 0;
         rc = visit(&info, arg);
     }
     db_done(statement);
@@ -245,70 +488,58 @@ int sqlite_host_list(struct store *base, host_visit_fn visit, void *arg, struct 
     return rc;
 }
 
-/* --- dissolving ----------------------------------------------------------------------------------- */
+/* --- ending ---------------------------------------------------------------------------------------- */
 
-struct dissolve_write {
+struct end_write {
     struct write write;
     uint64_t host;
 };
 
-/* Frees one lease of the host; 1 while there may be more. */
-static int free_lease(struct transaction *transaction, uint64_t host, struct hf_error *err)
+static int run_end(struct write *write, struct transaction *transaction, struct hf_error *err)
 {
-    struct lease_request gone = {.verb = LEASE_HOLDER_GONE};
-    sqlite3_stmt *statement = NULL;
-    struct session_row row;
-    struct lease_step step;
-    int rc =
-        db_start(transaction->db, QUERY_SESSION_HELD_BY, DB_VALUES(db_uint(host)), &statement, err);
-    int found = 0;
-
-    if (rc == HF_OK)
-        found = rc = db_next(transaction->db, statement, err);
-    if (rc == 1)
-        rc = session_row_read(statement, &row, err);
-    db_done(statement);
-    if (rc == HF_OK && found == 1)
-        rc = lease_decide(transaction, &row, &gone, "the holder closed the store", &step, err);
-    if (rc == HF_OK && found == 1)
-        rc = session_row_lease(transaction->db, &row, err);
-    return rc < 0 ? rc : found;
-}
-
-static int run_dissolve(struct write *write, struct transaction *transaction, struct hf_error *err)
-{
-    struct dissolve_write *change = (struct dissolve_write *)write;
+    struct end_write *change = (struct end_write *)write;
+    struct roster *roster = &sqlite_store_at(transaction)->roster;
     struct host_row *row = calloc(1, sizeof *row);
-    int rc = row ? HF_OK : hf_fail(err, HF_NOMEM, "out of memory");
+    int rc = row ? host_row_load(transaction->db, change->host, row, err)
+                 : hf_fail(err, HF_NOMEM, "out of memory");
 
-    while (rc == HF_OK && (rc = free_lease(transaction, change->host, err)) == 1)
-        rc = HF_OK;
+    if (rc == HF_NOENT || (rc == HF_OK && !row->alive))
+        rc = fenced(change->host, err);
     if (rc == HF_OK)
-        rc = clear_locks(transaction, change->host, err);
-    if (rc == HF_OK)
-        rc = host_row_load(transaction->db, change->host, row, err);
-    if (rc == HF_OK) {
-        row->alive = false;
-        rc = host_row_update(transaction->db, row, err);
-    }
+        rc = end_host(transaction, row, LEASE_HOLDER_GONE, "the holder closed the store", err);
+    if (rc == HF_OK && roster_look(roster, change->host) == ROSTER_FOREIGN)
+        rc = tell_lost(transaction, change->host, err);
     if (rc == HF_OK)
         rc = tell_hosts_changed(transaction, change->host, err);
-    writer_forget(transaction->writer);
     free(row);
     return rc;
 }
 
-void sqlite_host_dissolve(struct sqlite_store *store)
+int sqlite_host_end(struct store *base, uint64_t host, struct hf_error *err)
 {
-    struct dissolve_write change = {.write = {.run = run_dissolve},
-                                    .host = atomic_load(&store->writer.own_host)};
+    struct sqlite_store *store = sqlite_store_of(base);
+    struct end_write change = {.write = {.run = run_end}, .host = host};
+    int rc = writer_do(&store->writer, &change.write, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (roster_remove(&store->roster, host))
+        bell_disclaim(&store->bell, host);
+    bell_wake(&store->bell); /* those who wait on its behalf */
+    return HF_OK;
+}
+
+void sqlite_hosts_dissolve(struct sqlite_store *store)
+{
+    uint64_t *hosts;
+    size_t n;
 
     bell_stop(&store->bell);
     events_stop(&store->events);
-    if (change.host == 0)
+    if (roster_list(&store->roster, false, &hosts, &n) != HF_OK)
         return;
-    /* When it fails, the host is found dead by its lock, which ends now in any case. */
-    writer_do(&store->writer, &change.write, NULL);
-    atomic_store(&store->writer.own_host, 0);
-    bell_disclaim(&store->bell, change.host);
+    /* When it fails, the host is found dead by its lock, which ends with the handle in any case. */
+    for (size_t i = 0; i < n; i++)
+        sqlite_host_end(&store->base, hosts[i], NULL);
+    free(hosts);
 }

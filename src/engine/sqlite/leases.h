@@ -7,8 +7,8 @@
 #include "engine/sqlite/session_row.h"
 
 /**
- * Lets store/lease.h decide on `request` and changes `row`, not yet its row in the table: audits, and
- * tells the holder. `text`: what a refusal or a break says, or NULL.
+ * Lets store/lease.h decide on `request` and changes `row`, not yet its row in the table: audits, finds the heir
+ * of a lease that leaves its holder, and tells whom it concerns. `text`: what a refusal or a break says, or NULL.
  */
 int lease_decide(struct transaction *transaction, struct session_row *row,
                  const struct lease_request *request, const char *text, struct lease_step *ret_step,
@@ -22,7 +22,11 @@ int lease_admit(struct write *write, struct transaction *transaction, const stru
 /** 0, or HF_FENCED when `host` is not 0 and not a living host session. */
 int host_admit(struct transaction *transaction, uint64_t host, struct hf_error *err);
 
-/** Whether a host session is alive: this handle's own, or one that holds its lock. */
-bool host_is_alive(struct sqlite_store *store, uint64_t host);
+/** Whether a host session is alive: this handle's own by what it knows in memory; another's when its lock is held,
+ *  or was held not long ago and it has a TTL, which `db` is asked for. */
+bool host_is_alive(struct sqlite_store *store, struct db *db, uint64_t host);
+
+/** When it dies unless it is heard of, by the store's wall clock; 0: no clock ends it. */
+int64_t host_expires(struct sqlite_store *store, uint64_t host);
 
 #endif

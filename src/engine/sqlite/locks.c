@@ -54,7 +54,7 @@ static int load_locks(struct sqlite_store *store, struct db *db, const struct st
 
     while (rc == HF_OK && (rc = db_next(db, statement, err)) == 1) {
         rc = read_lock(statement, &lock, err);
-        if (rc == HF_OK && (lock.host == request->host || host_is_alive(store, lock.host)))
+        if (rc == HF_OK && (lock.host == request->host || host_is_alive(store, db, lock.host)))
             rc = add_lock(set, &lock, err);
     }
     return rc;

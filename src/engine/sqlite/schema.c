@@ -109,7 +109,7 @@ static int set_number(struct db *db, const char *pragma, int number, struct hf_e
 
 static int migrate(struct db *db, int64_t from, struct hf_error *err)
 {
-    int rc = HF_OK;
+    int rc = db_add_row_sum(db, err);
 
     for (size_t i = 0; i < migration_count && rc == HF_OK; i++)
         if (migrations[i].number > from)

@@ -6,9 +6,13 @@
 
 #define NS_PER_HOUR 3600000000000LL
 #define SESSION_COLUMNS (SESSION_ROW_COLUMNS - 1)
+#define HOST_COLUMNS (HOST_ROW_COLUMNS - 1)
 /* So many events are kept for listeners that are slow, and looked over every so many events. */
 #define EVENTS_KEPT 65536
 #define EVENTS_TRIMMED_EVERY 1024
+/* And so many lines of the audit trail: years of a busy store. */
+#define AUDITS_KEPT 4194304
+#define AUDITS_TRIMMED_EVERY 4096
 
 static void copy_text(char *to, size_t size, const char *text)
 {
@@ -87,6 +91,24 @@ int session_row_find(struct db *db, const char *name, struct session_row *ret_ro
     if (rc == HF_NOENT)
         hf_fail(err, rc, "there is no session named %s", name);
     return rc;
+}
+
+int session_row_held(struct db *db, uint64_t host, uint64_t *sid, struct session_row *ret_row,
+                     struct hf_error *err)
+{
+    DB_STATEMENT_AUTO *statement = NULL;
+    int rc = db_start(db, QUERY_SESSION_HELD_BY, DB_VALUES(db_uint(host), db_uint(*sid)),
+                      &statement, err);
+
+    if (rc == HF_OK)
+        rc = db_next(db, statement, err);
+    if (rc != 1)
+        return rc;
+    rc = session_row_read(statement, ret_row, err);
+    if (rc != HF_OK)
+        return rc;
+    *sid = ret_row->sid;
+    return 1;
 }
 
 static int write_session(struct db *db, enum query query, const struct session_row *row,
@@ -196,12 +218,14 @@ int audit_row_insert(struct transaction *transaction, enum audit_event event, ui
     uint64_t last;
     int rc = query_number(transaction->db, QUERY_AUDIT_LAST, &last, err);
 
-    if (rc != HF_OK)
-        return rc;
-    return db_run_summed(transaction->db, QUERY_AUDIT_INSERT, "audit",
-                         DB_VALUES(db_uint(last + 1), db_int(transaction->now), db_int(event),
-                                   db_uint(sid), db_uint(host), db_uint(token), db_text(detail)),
-                         err);
+    if (rc == HF_OK)
+        rc = db_run_summed(transaction->db, QUERY_AUDIT_INSERT, "audit",
+                           DB_VALUES(db_uint(last + 1), db_int(transaction->now), db_int(event),
+                                     db_uint(sid), db_uint(host), db_uint(token), db_text(detail)),
+                           err);
+    if (rc == HF_OK && last % AUDITS_TRIMMED_EVERY == 0 && last > AUDITS_KEPT)
+        rc = db_run(transaction->db, QUERY_AUDIT_TRIM, DB_VALUES(db_uint(last - AUDITS_KEPT)), err);
+    return rc;
 }
 
 int event_row_insert(struct transaction *transaction, const struct store_event *event,
@@ -211,7 +235,8 @@ int event_row_insert(struct transaction *transaction, const struct store_event *
     uint64_t last;
     int rc;
 
-    if (transaction->others == 0)
+    /* One who acts is alive, and need not hear of it. */
+    if (target == 0 && transaction->hosts <= (origin != 0))
         return HF_OK;
     transaction->ring = true;
     rc = query_number(db, QUERY_EVENT_LAST, &last, err);
@@ -228,10 +253,17 @@ int event_row_insert(struct transaction *transaction, const struct store_event *
 
 /* --- host sessions ------------------------------------------------------------------------------ */
 
+/* NULL where the column is. */
+static const char *copy_column(sqlite3_stmt *statement, int column, char *to, size_t size)
+{
+    copy_text(to, size, db_column_text(statement, column));
+    return sqlite3_column_type(statement, column) == SQLITE_NULL ? NULL : to;
+}
+
 int host_row_read(sqlite3_stmt *statement, struct host_row *ret_row, struct hf_error *err)
 {
     struct host_identity *identity = &ret_row->identity;
-    int rc = db_verify(statement, "host", 0, 10, err);
+    int rc = db_verify(statement, "host", 0, HOST_COLUMNS, err);
 
     if (rc == HF_OK)
         rc = db_column_bytes(statement, 1, identity->host_id, UUID_SIZE, false, err);
@@ -245,12 +277,14 @@ int host_row_read(sqlite3_stmt *statement, struct host_row *ret_row, struct hf_e
     identity->incarnation = db_column_uint(statement, 4);
     identity->pid = (uint32_t)db_column_uint(statement, 5);
     copy_text(ret_row->name, sizeof ret_row->name, db_column_text(statement, 6));
-    copy_text(ret_row->mount_point, sizeof ret_row->mount_point, db_column_text(statement, 7));
     identity->host_name = ret_row->name;
     identity->mount_point =
-        sqlite3_column_type(statement, 7) == SQLITE_NULL ? NULL : ret_row->mount_point;
-    ret_row->alive = db_column_int(statement, 8) == 1;
-    ret_row->registered = db_column_int(statement, 9);
+        copy_column(statement, 7, ret_row->mount_point, sizeof ret_row->mount_point);
+    identity->principal = copy_column(statement, 8, ret_row->principal, sizeof ret_row->principal);
+    identity->ttl_ms = (uint32_t)db_column_uint(statement, 9);
+    ret_row->resumed = db_column_uint(statement, 10);
+    ret_row->alive = db_column_int(statement, 11) == 1;
+    ret_row->registered = db_column_int(statement, 12);
     return HF_OK;
 }
 
@@ -273,14 +307,15 @@ static int write_host(struct db *db, enum query query, const struct host_row *ro
 {
     const struct host_identity *identity = &row->identity;
 
-    return db_run_summed(db, query, "host",
-                         DB_VALUES(db_uint(row->host), db_blob(identity->host_id, UUID_SIZE),
-                                   db_blob(identity->boot_id, UUID_SIZE),
-                                   db_blob(identity->mount_id, UUID_SIZE),
-                                   db_uint(identity->incarnation), db_uint(identity->pid),
-                                   db_text(identity->host_name), db_text(identity->mount_point),
-                                   db_int(row->alive ? 1 : 2), db_int(row->registered)),
-                         err);
+    return db_run_summed(
+        db, query, "host",
+        DB_VALUES(db_uint(row->host), db_blob(identity->host_id, UUID_SIZE),
+                  db_blob(identity->boot_id, UUID_SIZE), db_blob(identity->mount_id, UUID_SIZE),
+                  db_uint(identity->incarnation), db_uint(identity->pid),
+                  db_text(identity->host_name), db_text(identity->mount_point),
+                  db_text(identity->principal), db_uint(identity->ttl_ms), db_uint(row->resumed),
+                  db_int(row->alive ? 1 : 2), db_int(row->registered)),
+        err);
 }
 
 int host_row_insert(struct db *db, const struct host_row *row, struct hf_error *err)

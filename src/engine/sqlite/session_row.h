@@ -35,6 +35,11 @@ int session_row_load(struct db *db, uint64_t sid, struct session_row *ret_row,
 int session_row_find(struct db *db, const char *name, struct session_row *ret_row,
                      struct hf_error *err);
 
+/** The next session that a host holds, after number `*sid`, which moves on: 1, 0 when there is none, or a
+ *  failure. */
+int session_row_held(struct db *db, uint64_t host, uint64_t *sid, struct session_row *ret_row,
+                     struct hf_error *err);
+
 /** Adds the row of a new session. */
 int session_row_insert(struct db *db, const struct session_row *row, struct hf_error *err);
 /** Writes what a commit changes: version, root, time, sizes, versions. */
@@ -64,7 +69,8 @@ int history_row_insert(struct db *db, const struct session_row *row, uint64_t ho
 int audit_row_insert(struct transaction *transaction, enum audit_event event, uint64_t sid,
                      uint64_t host, uint64_t token, const char *detail, struct hf_error *err);
 
-/** Tells host sessions: `target` alone, or (0) every one but `origin`. Nothing when there is no other. */
+/** Tells host sessions: `target` alone, or (0) every one but `origin`, one that lives or 0. Nothing when there is
+ *  no other. */
 int event_row_insert(struct transaction *transaction, const struct store_event *event,
                      uint64_t origin, uint64_t target, struct hf_error *err);
 
@@ -75,16 +81,21 @@ int query_number(struct db *db, enum query query, uint64_t *ret_number, struct h
 struct host_row {
     uint64_t host;
     struct host_identity identity; /**< its strings point to those below */
+    uint64_t resumed;              /**< how often another process has gone on with it */
     bool alive;                    /**< as far as the row says */
     int64_t registered;
     char name[256];
     char mount_point[1024];
+    char principal[1024];
 };
+/** Columns of a host query, the checksum included. */
+#define HOST_ROW_COLUMNS 14
 
 int host_row_read(sqlite3_stmt *statement, struct host_row *ret_row, struct hf_error *err);
 /** HF_NOENT. */
 int host_row_load(struct db *db, uint64_t host, struct host_row *ret_row, struct hf_error *err);
 int host_row_insert(struct db *db, const struct host_row *row, struct hf_error *err);
+/** Writes whether it lives, and how often it was resumed. */
 int host_row_update(struct db *db, const struct host_row *row, struct hf_error *err);
 
 /** The row of the whole store. */

@@ -88,7 +88,7 @@ static int list_one(struct listing *listing, sqlite3_stmt *statement, struct hf_
     info.created = row.created;
     info.meta.bytes = row.bytes;
     info.meta.files = row.files;
-    if (host_is_alive(listing->store, row.lease.host)) {
+    if (host_is_alive(listing->store, listing->reader, row.lease.host)) {
         rc = host_row_load(listing->reader, row.lease.host, &host, err);
         if (rc != HF_OK)
             return rc;
@@ -102,6 +102,8 @@ static int list_one(struct listing *listing, sqlite3_stmt *statement, struct hf_
 /* The query whose index fits the filter best, and what it looks for. */
 static enum query choose_query(const struct session_filter *filter, struct db_value *ret_key)
 {
+    if (filter->sid)
+        return *ret_key = db_uint(filter->sid), QUERY_LIST_BY_SID;
     *ret_key = db_int(filter->changed_since / NS_PER_HOUR);
     if (filter->repository)
         return *ret_key = db_text(filter->repository), QUERY_LIST_BY_REPOSITORY;

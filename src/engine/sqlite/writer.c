@@ -78,8 +78,7 @@ static int refresh(struct writer *writer, struct hf_error *err)
     sqlite3_file_control(writer->db.handle, "main", SQLITE_FCNTL_DATA_VERSION, &version);
     if (writer->known && version == writer->data_version)
         return HF_OK;
-    rc = db_start(&writer->db, QUERY_WRITER_FACTS,
-                  DB_VALUES(db_uint(atomic_load(&writer->own_host))), &statement, err);
+    rc = db_start(&writer->db, QUERY_WRITER_FACTS, DB_NO_VALUES, &statement, err);
     if (rc == HF_OK)
         rc = db_next(&writer->db, statement, err);
     if (rc == 0)
@@ -90,8 +89,8 @@ static int refresh(struct writer *writer, struct hf_error *err)
         known_clear(&writer->known_objects);
     writer->sweeps = db_column_uint(statement, 0);
     writer->generation = db_column_uint(statement, 1);
-    writer->others = (unsigned)db_column_uint(statement, 2);
-    writer->own_alive = db_column_int(statement, 3) != 0;
+    writer->hosts = (unsigned)db_column_uint(statement, 2);
+    writer->epoch++;
     writer->data_version = version;
     writer->known = true;
     return HF_OK;
@@ -114,7 +113,7 @@ static int begin(struct writer *writer, struct transaction *ret_transaction, str
     *ret_transaction = (struct transaction){.writer = writer,
                                             .db = &writer->db,
                                             .now = clock_realtime(writer->clock),
-                                            .others = writer->others};
+                                            .hosts = writer->hosts};
     return HF_OK;
 }
 
@@ -131,9 +130,12 @@ static int commit(struct writer *writer, struct transaction *transaction, uint64
         roll_back(writer);
         return rc;
     }
+    /* What this connection has written is no news to it; nothing can have come between. */
+    sqlite3_file_control(writer->db.handle, "main", SQLITE_FCNTL_DATA_VERSION,
+                         &writer->data_version);
     *ret_number = atomic_fetch_add(&writer->medium->committed, 1) + 1;
     if (transaction->ring && writer->ring)
-        writer->ring(writer->ring_arg);
+        writer->ring(writer->ring_arg, transaction->hosts);
     return HF_OK;
 }
 

@@ -30,9 +30,9 @@ struct writer;
 struct transaction {
     struct writer *writer;
     struct db *db;
-    int64_t now;     /**< the store's clock, read once for the transaction */
-    unsigned others; /**< host sessions beside this handle's own that are registered */
-    bool ring;       /**< set by run(): other handles must look */
+    int64_t now;    /**< the store's clock, read once for the transaction */
+    unsigned hosts; /**< host sessions that are registered */
+    bool ring;      /**< set by run(): those who wait or listen must look */
 };
 
 struct write {
@@ -58,16 +58,16 @@ struct writer {
     /** What the leader keeps of the store between transactions, while nobody else has changed it. */
     uint32_t data_version;
     bool known;
-    atomic_uint_fast64_t own_host; /**< this handle's host session, or 0 */
-    bool own_alive;                /**< nobody has taken it for dead */
-    unsigned others;
+    uint64_t epoch; /**< grows whenever it has to be read anew */
+    unsigned hosts;
     uint64_t sweeps, generation;
     struct known known_objects;
     uint64_t transactions, writes; /**< for measurements */
     int log_pages;                 /**< after the last commit */
     bool cramped;                  /**< the disk was full, and the log still takes its room */
 
-    void (*ring)(void *arg); /**< wakes other handles; called outside of transactions */
+    /** Wakes those who wait or listen; `hosts` as of the transaction, which has ended. */
+    void (*ring)(void *arg, unsigned hosts);
     void *ring_arg;
 
     pthread_mutex_t lock; /**< guards what follows; nothing is acquired under it */

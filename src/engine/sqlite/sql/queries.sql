@@ -12,8 +12,7 @@ COMMIT
 ROLLBACK
 
 -- name: writer_facts
-SELECT sweeps, generation, (SELECT count(*) FROM host WHERE state = 1 AND host <> ?1),
-    (SELECT count(*) FROM host WHERE state = 1 AND host = ?1) FROM store
+SELECT sweeps, generation, (SELECT count(*) FROM host WHERE state = 1) FROM store
 
 -- The store ---------------------------------------------------------------------------------------
 
@@ -70,7 +69,8 @@ SELECT sid, name, state, created, version, root, time, hour, bytes, files, versi
     holder, since, refused, pinned_by, sum FROM session ORDER BY sid
 -- name: session_held_by
 SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
-    holder, since, refused, pinned_by, sum FROM session WHERE holder = ?1 AND holder <> 0 ORDER BY sid
+    holder, since, refused, pinned_by, sum FROM session WHERE holder = ?1 AND holder <> 0
+    AND sid > ?2 ORDER BY sid LIMIT 1
 -- name: session_leased
 SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
     holder, since, refused, pinned_by, sum FROM session WHERE holder <> 0
@@ -98,6 +98,12 @@ SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.b
     m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
     FROM session s INDEXED BY session_by_hour LEFT JOIN session_meta m ON m.sid = s.sid
     WHERE s.hour >= ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
+-- name: list_by_sid
+SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
+    FROM session s LEFT JOIN session_meta m ON m.sid = s.sid
+    WHERE s.sid = ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0
 -- name: list_by_repository
 SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
     s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
@@ -140,6 +146,9 @@ SELECT count(*) FROM session_meta WHERE sid = ?1
 SELECT count(*) FROM history WHERE sid = ?1
 -- name: rescue_insert
 INSERT INTO rescue VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+-- name: rescue_find
+SELECT id, sid, version, root, time, host, token, bytes, files, reason, sum FROM rescue
+    WHERE sid = ?1 AND host = ?2 AND token = ?3 AND root = ?4 ORDER BY id LIMIT 1
 -- name: rescue_last
 SELECT coalesce(max(id), 0) FROM rescue
 -- name: rescue_all
@@ -148,18 +157,43 @@ SELECT id, sid, version, root, time, host, token, bytes, files, reason, sum FROM
 -- Host sessions, events, audit ------------------------------------------------------------------------
 
 -- name: host_insert
-INSERT INTO host VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+INSERT INTO host VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
 -- name: host_update
-UPDATE host SET state = ?9, sum = ?11 WHERE host = ?1
+UPDATE host SET resumed = ?11, state = ?12, sum = ?14 WHERE host = ?1
 -- name: host_load
-SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, state, registered, sum
-    FROM host WHERE host = ?1
+SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, principal, ttl_ms, resumed,
+    state, registered, sum FROM host WHERE host = ?1
 -- name: host_alive
-SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, state, registered, sum
-    FROM host WHERE state = 1 ORDER BY host
+SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, principal, ttl_ms, resumed,
+    state, registered, sum FROM host WHERE state = 1 ORDER BY host
+-- name: host_of_mount
+SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, principal, ttl_ms, resumed,
+    state, registered, sum FROM host WHERE mount_id = ?1 AND state = 1 ORDER BY host
 -- name: host_all
-SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, state, registered, sum
-    FROM host ORDER BY host
+SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, principal, ttl_ms, resumed,
+    state, registered, sum FROM host ORDER BY host
+-- name: host_count
+SELECT count(*) FROM host WHERE state = 1
+
+-- name: waiter_insert
+INSERT INTO waiter VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+-- name: waiter_update
+UPDATE waiter SET granted = ?4, token = ?5, started = ?6, asked = ?7, wait_ms = ?8, sum = ?9 WHERE id = ?1
+-- name: waiter_last
+SELECT coalesce(max(id), 0) FROM waiter
+-- name: waiter_load
+SELECT id, sid, host, granted, token, started, asked, wait_ms, sum FROM waiter WHERE sid = ?1 AND host = ?2
+-- name: waiter_after
+SELECT id, sid, host, granted, token, started, asked, wait_ms, sum FROM waiter
+    WHERE sid = ?1 AND id > ?2 ORDER BY id LIMIT 1
+-- name: waiter_all
+SELECT id, sid, host, granted, token, started, asked, wait_ms, sum FROM waiter ORDER BY id
+-- name: waiter_delete
+DELETE FROM waiter WHERE id = ?1
+-- name: waiter_clear_host
+DELETE FROM waiter WHERE host = ?1
+-- name: waiter_clear_session
+DELETE FROM waiter WHERE sid = ?1
 
 -- name: event_insert
 INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -176,6 +210,8 @@ DELETE FROM event WHERE id <= ?1
 INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 -- name: audit_last
 SELECT coalesce(max(id), 0) FROM audit
+-- name: audit_trim
+DELETE FROM audit WHERE id <= ?1
 -- name: audit_all
 SELECT id, time, event, sid, host, token, detail, sum FROM audit WHERE id >= ?1 ORDER BY id
 -- name: audit_check
