@@ -9,7 +9,9 @@
 /**
  * Opens the store named by `url`:
  *   sqlite:/path/to/store.db     an embedded store in one SQLite file (and its -wal, -shm and -bell);
- *                                ?unsafe-network=1 after it: also on NFS or SMB, for one host alone
+ *                                ?unsafe-network=1 after it: also on NFS or SMB, for one host alone;
+ *                                ?tenant=NAME: the tenant's own store, /path/to/store.db.tenants/NAME.db
+ *                                ("default": the file itself); several options are joined by &
  *   memory: | memory:NAME        in memory; handles of one process with the same NAME share it
  *   trace+URL                    logs every call of the store below, with its time and result
  *   faulty(SPEC)+URL             fails calls of the store below as SPEC says (decorator/faulty.h)

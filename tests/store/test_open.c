@@ -100,6 +100,46 @@ static void handles_of_one_name_share_a_store(void **state)
     store_close(NULL);
 }
 
+static void a_tenant_is_a_file_of_its_own(void **state)
+{
+    static const char *const bad[] = {"", "-a", "A", "a/b", "..", "a.b", "a_b"};
+    char folder[] = "/tmp/holdfast-open-XXXXXX", url[200], path[200], command[100];
+    struct store *plain, *tenant;
+    struct hf_error err = {0};
+    struct stat st;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(url, sizeof url, "sqlite:%s/store.db?tenant=blue-7", folder);
+    assert_int_equal(try_open(url, 0, &err), HF_NOENT);
+    snprintf(path, sizeof path, "%s/store.db.tenants", folder);
+    assert_int_not_equal(stat(path, &st), 0);
+    assert_int_equal(store_open(url, STORE_CREATE, NULL, NULL, &tenant, &err), HF_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    snprintf(path, sizeof path, "%s/store.db.tenants/blue-7.db", folder);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    snprintf(url, sizeof url, "sqlite:%s/store.db?tenant=default&unsafe-network=1", folder);
+    assert_int_equal(store_open(url, STORE_CREATE, NULL, NULL, &plain, &err), HF_OK);
+    snprintf(path, sizeof path, "%s/store.db", folder);
+    assert_int_equal(stat(path, &st), 0);
+    assert_memory_not_equal(store_info(plain)->uuid, store_info(tenant)->uuid, UUID_SIZE);
+    store_close(plain);
+    store_close(tenant);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(url, sizeof url, "sqlite:%s/store.db?tenant=%s", folder, bad[i]);
+        if (try_open(url, STORE_CREATE, &err) != HF_INVAL)
+            fail_msg("the tenant '%s' is taken", bad[i]);
+    }
+    snprintf(url, sizeof url, "sqlite:%s/store.db?tenant=%064d", folder, 0);
+    assert_int_equal(try_open(url, STORE_CREATE, &err), HF_INVAL);
+    snprintf(url, sizeof url, "sqlite:%s/store.db?tenant=%063d", folder, 0);
+    assert_int_equal(try_open(url, STORE_CREATE, &err), HF_OK);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 static void decorators_nest(void **state)
 {
     struct store *store;
@@ -165,6 +205,7 @@ int main(void)
         cmocka_unit_test(a_url_that_is_too_long_is_refused),
         cmocka_unit_test(bad_chunk_sizes_are_refused),
         cmocka_unit_test(handles_of_one_name_share_a_store),
+        cmocka_unit_test(a_tenant_is_a_file_of_its_own),
         cmocka_unit_test(decorators_nest),
         cmocka_unit_test(the_default_store_is_where_xdg_says),
         cmocka_unit_test(without_xdg_it_is_below_home),

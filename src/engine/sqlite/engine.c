@@ -20,6 +20,9 @@
 #define CIFS_MAGIC 0xff534d42
 #define SMB2_MAGIC 0xfe534d42
 
+#define TENANT_MAX 63
+#define TENANT_DEFAULT "default"
+
 static void sqlite_close(struct store *base);
 
 static const struct store_ops sqlite_ops = {
@@ -68,8 +71,25 @@ static const struct store_ops sqlite_ops = {
 struct location {
     char path[1024];
     char vfs[64];
+    char tenant[TENANT_MAX + 1]; /* empty: the file itself */
     bool unsafe_network;
 };
+
+/* The name of a folder's file, so a narrow choice. */
+static int parse_tenant(const char *name, size_t len, struct location *location,
+                        struct hf_error *err)
+{
+    if (len == 0 || len > TENANT_MAX || name[0] == '-' ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") < len)
+        return hf_fail(err, HF_INVAL,
+                       "not a tenant: '%.*s' (1 to %d of a-z, 0-9 and '-', which is not the first)",
+                       len > TENANT_MAX ? TENANT_MAX : (int)len, name, TENANT_MAX);
+    if (len == strlen(TENANT_DEFAULT) && memcmp(name, TENANT_DEFAULT, len) == 0)
+        len = 0;
+    memcpy(location->tenant, name, len);
+    location->tenant[len] = '\0';
+    return HF_OK;
+}
 
 static int parse_option(const char *option, size_t len, struct location *location,
                         struct hf_error *err)
@@ -79,6 +99,8 @@ static int parse_option(const char *option, size_t len, struct location *locatio
         location->vfs[len - 4] = '\0';
     } else if (len == strlen("unsafe-network=1") && strncmp(option, "unsafe-network=1", len) == 0) {
         location->unsafe_network = true;
+    } else if (len >= 7 && strncmp(option, "tenant=", 7) == 0) {
+        return parse_tenant(option + 7, len - 7, location, err);
     } else {
         return hf_fail(err, HF_INVAL, "not an option of a sqlite store: %.*s", (int)len, option);
     }
@@ -115,6 +137,43 @@ static void folder_of(const char *path, char *ret_folder, size_t size)
         snprintf(ret_folder, size, ".");
     else
         snprintf(ret_folder, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+/* Makes a folder, private, whose entry outlives a loss of power. */
+static int make_folder(const char *path, struct hf_error *err)
+{
+    char parent[sizeof((struct location){0}.path)];
+    int fd, rc = HF_OK;
+
+    if (mkdir(path, 0700) != 0)
+        return errno == EEXIST ? HF_OK
+                               : hf_fail(err, hf_status_from_errno(errno),
+                                         "cannot make the directory %s: %s", path, strerror(errno));
+    folder_of(path, parent, sizeof parent);
+    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        rc = hf_fail(err, hf_status_from_errno(errno), "cannot sync the directory %s: %s", parent,
+                     strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* The store of a tenant is a file of its own, beside that of the default one. */
+static int go_to_tenant(struct location *location, bool make, struct hf_error *err)
+{
+    char folder[sizeof location->path];
+    int n = snprintf(folder, sizeof folder, "%s.tenants", location->path);
+    int rc = HF_OK;
+
+    if (location->tenant[0] == '\0')
+        return HF_OK;
+    if (n < 0 || (size_t)n + strlen(location->tenant) + sizeof "/.db" > sizeof location->path)
+        return hf_fail(err, HF_NAMETOOLONG, "the path of the tenant's store is too long");
+    if (make)
+        rc = make_folder(folder, err);
+    snprintf(location->path, sizeof location->path, "%.*s/%s.db", n, folder, location->tenant);
+    return rc;
 }
 
 static const char *network_name(unsigned long type)
@@ -313,6 +372,8 @@ int sqlite_store_open(const char *path, unsigned flags, const struct store_creat
 
     if (rc == HF_OK)
         rc = check_filesystem(&location, err);
+    if (rc == HF_OK)
+        rc = go_to_tenant(&location, (flags & STORE_CREATE) && !(flags & STORE_READ_ONLY), err);
     if (rc != HF_OK)
         return rc;
     store = calloc(1, sizeof *store);
