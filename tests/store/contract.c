@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,10 @@ static void hear(const struct store_event *event, void *arg)
     struct recorder *recorder = arg;
 
     pthread_mutex_lock(&recorder->mutex);
+    if (recorder->closed) {
+        fprintf(stderr, "event %d was told after the end\n", (int)event->kind);
+        abort();
+    }
     if (recorder->n < sizeof recorder->events / sizeof recorder->events[0])
         recorder->events[recorder->n++] = *event;
     pthread_cond_broadcast(&recorder->heard);
@@ -80,9 +85,44 @@ struct store_event recorder_wait(struct recorder *recorder, enum event_kind kind
     return found;
 }
 
+size_t recorder_count(struct recorder *recorder, enum event_kind kind, uint64_t sid)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&recorder->mutex);
+    for (size_t i = 0; i < recorder->n; i++)
+        n += recorder->events[i].kind == kind && recorder->events[i].sid == sid;
+    pthread_mutex_unlock(&recorder->mutex);
+    return n;
+}
+
+/* --- the clock -------------------------------------------------------------------------------------------- */
+
+static atomic_int_least64_t turned;
+
+static int64_t turned_realtime(const struct clock *clock)
+{
+    (void)clock;
+    return clock_realtime(&clock_system) + atomic_load(&turned);
+}
+
+static int64_t turned_boottime(const struct clock *clock)
+{
+    (void)clock;
+    return clock_boottime(&clock_system) + atomic_load(&turned);
+}
+
+const struct clock contract_clock = {turned_realtime, turned_boottime};
+
+void contract_clock_turn(const char *url, int64_t ns)
+{
+    (void)url;
+    atomic_fetch_add(&turned, ns);
+}
+
 /* --- mounts ----------------------------------------------------------------------------------------------- */
 
-static struct host_identity identity_of(const char *host_name)
+struct host_identity contract_identity(const char *host_name)
 {
     struct host_identity identity = {
         .incarnation = 1,
@@ -106,41 +146,86 @@ static int open_handle(const struct fixture *fixture, struct store **ret_store,
     return store_open(fixture->url, STORE_CREATE, NULL, NULL, ret_store, err);
 }
 
-void contract_mount(struct fixture *fixture, struct mount *mount, const char *host_name)
+static void recorder_init(struct recorder *recorder, struct store *store)
+{
+    memset(recorder, 0, sizeof *recorder);
+    pthread_mutex_init(&recorder->mutex, NULL);
+    pthread_cond_init(&recorder->heard, NULL);
+    recorder->store = store;
+}
+
+static void join(struct mount *mount, const struct host_identity *identity)
 {
     struct recorder *recorder = &mount->recorder;
     struct store_listener listener = {hear, recorder};
-    struct host_identity identity = identity_of(host_name);
     struct hf_error err = {0};
 
-    memset(mount, 0, sizeof *mount);
-    pthread_mutex_init(&recorder->mutex, NULL);
-    pthread_cond_init(&recorder->heard, NULL);
-    if (open_handle(fixture, &mount->store, &err) != HF_OK)
-        fail_msg("cannot open %s: %s", fixture->url, err.message);
-    pthread_mutex_lock(&recorder->mutex);
-    recorder->store = mount->store;
-    pthread_mutex_unlock(&recorder->mutex);
-    if (store_host_register(mount->store, &identity, &listener, &mount->host, &err) != HF_OK)
+    recorder_init(recorder, mount->store);
+    if (store_host_register(mount->store, identity, &listener, &mount->host, &err) != HF_OK)
         fail_msg("cannot register: %s", err.message);
     pthread_mutex_lock(&recorder->mutex);
     recorder->host = mount->host;
     pthread_mutex_unlock(&recorder->mutex);
 }
 
+void contract_mount(struct fixture *fixture, struct mount *mount, const char *host_name)
+{
+    struct host_identity identity = contract_identity(host_name);
+    struct hf_error err = {0};
+
+    if (open_handle(fixture, &mount->store, &err) != HF_OK)
+        fail_msg("cannot open %s: %s", fixture->url, err.message);
+    mount->joined = false;
+    join(mount, &identity);
+}
+
+void contract_join(struct mount *mount, struct store *store, const struct host_identity *identity)
+{
+    mount->store = store;
+    mount->joined = true;
+    join(mount, identity);
+}
+
+static void close_recorder(struct mount *mount)
+{
+    pthread_mutex_destroy(&mount->recorder.mutex);
+    pthread_cond_destroy(&mount->recorder.heard);
+    mount->store = NULL;
+}
+
+void contract_leave(struct mount *mount)
+{
+    if (!mount->store)
+        return;
+    assert_true(mount->joined);
+    store_host_end(mount->store, mount->host, NULL);
+    close_recorder(mount);
+}
+
 void contract_unmount(struct mount *mount)
 {
     if (!mount->store)
         return;
+    assert_false(mount->joined);
     store_close(mount->store);
-    mount->store = NULL;
-    pthread_mutex_destroy(&mount->recorder.mutex);
-    pthread_cond_destroy(&mount->recorder.heard);
+    close_recorder(mount);
+}
+
+void contract_answer(struct mount *mount, enum recall_answer answer)
+{
+    pthread_mutex_lock(&mount->recorder.mutex);
+    mount->recorder.answer = answer;
+    pthread_mutex_unlock(&mount->recorder.mutex);
 }
 
 void contract_open_b(struct fixture *fixture)
 {
     contract_mount(fixture, &fixture->b, "host-b");
+}
+
+void contract_open_c(struct fixture *fixture)
+{
+    contract_mount(fixture, &fixture->c, "host-c");
 }
 
 int contract_setup(void **state)
@@ -160,6 +245,11 @@ int contract_teardown(void **state)
 {
     struct fixture *fixture = *state;
 
+    contract_leave(&fixture->d);
+    if (fixture->c.joined)
+        contract_leave(&fixture->c);
+    else
+        contract_unmount(&fixture->c);
     contract_unmount(&fixture->b);
     contract_unmount(&fixture->a);
     scene_clear(&fixture->scene);
@@ -279,7 +369,7 @@ static int hold(const char *url, const char *name)
 {
     static struct recorder recorder;
     struct store_listener listener = {hear, &recorder};
-    struct host_identity identity = identity_of("host-dead");
+    struct host_identity identity = contract_identity("host-dead");
     struct session_head head;
     struct lease lease;
     struct store *store;
@@ -364,6 +454,14 @@ int contract_main(int argc, char **argv, const struct contract_engine *engine)
     failed += run_group("sessions", contract_session_tests, contract_session_count);
     failed += run_group("commits", contract_commit_tests, contract_commit_count);
     failed += run_group("leases", contract_lease_tests, contract_lease_count);
+    if (engine->hosts)
+        failed += run_group("queue", contract_queue_tests, contract_queue_count);
+    if (engine->hosts)
+        failed += run_group("hosts", contract_host_tests, contract_host_count);
+    if (engine->ttl)
+        failed += run_group("ttl", contract_ttl_tests, contract_ttl_count);
+    if (engine->ttl && engine->turn)
+        failed += run_group("expiry", contract_expiry_tests, contract_expiry_count);
     failed += run_group("locks", contract_lock_tests, contract_lock_count);
     failed += run_group("snapshots", contract_snapshot_tests, contract_snapshot_count);
     failed += run_group("faults", contract_fault_tests, contract_fault_count);

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 
+#include "base/clock.h"
 #include "scene.h"
 #include "store/store.h"
 
@@ -31,12 +32,24 @@ struct contract_engine {
     void (*remove)(const char *url);
     /** The store outlives its last handle. */
     bool durable;
+    /** Several host sessions of one handle, store_lease_ask() and what goes with them. */
+    bool hosts;
+    /** Host sessions with a TTL that outlive the handle which registered them. */
+    bool ttl;
+    /** Turns the clock of the store at `url` on, by ns. NULL: it cannot be turned. */
+    void (*turn)(const char *url, int64_t ns);
 };
+
+/** The system's clocks, and what contract_clock_turn() has added to them: for contract_engine.turn. */
+extern const struct clock contract_clock;
+void contract_clock_turn(const char *url, int64_t ns);
 
 /** Runs the suite; call it from main() with its arguments, and return what it returns. */
 int contract_main(int argc, char **argv, const struct contract_engine *engine);
 
 /* --- for the tests ------------------------------------------------------------------------------------- */
+
+enum recall_answer { RECALL_IGNORE, RECALL_RELEASE, RECALL_REFUSE };
 
 /** What a listener heard, and how it answers recalls. */
 struct recorder {
@@ -46,12 +59,14 @@ struct recorder {
     size_t n;
     struct store *store; /* for answers */
     uint64_t host;
-    enum { RECALL_IGNORE, RECALL_RELEASE, RECALL_REFUSE } answer;
+    enum recall_answer answer;
+    bool closed; /* nothing may be told any more */
 };
 
-/** One handle with its host session. */
+/** One handle with its host session, or a further host session of a handle. */
 struct mount {
     struct store *store;
+    bool joined; /* the handle is another mount's */
     uint64_t host;
     struct recorder recorder;
 };
@@ -61,6 +76,8 @@ struct fixture {
     char url[512];
     struct mount a; /* open from the start, registered as "host-a" */
     struct mount b; /* contract_open_b() */
+    struct mount c; /* contract_open_c() */
+    struct mount d; /* for contract_join(); ends before the others */
     struct scene scene;
     struct hf_error err;
 };
@@ -70,8 +87,18 @@ int contract_teardown(void **state);
 
 /** Opens and registers the fixture's second mount, "host-b". */
 void contract_open_b(struct fixture *fixture);
+/** The third, "host-c". */
+void contract_open_c(struct fixture *fixture);
 void contract_mount(struct fixture *fixture, struct mount *mount, const char *host_name);
 void contract_unmount(struct mount *mount);
+/** What a mount of this name registers as. No TTL, no principal. */
+struct host_identity contract_identity(const char *host_name);
+/** Registers a host session over the handle of another mount. */
+void contract_join(struct mount *mount, struct store *store, const struct host_identity *identity);
+/** store_host_end() of a joined one. */
+void contract_leave(struct mount *mount);
+/** How the mount answers recalls from now on. */
+void contract_answer(struct mount *mount, enum recall_answer answer);
 /** A session that the mount holds, at version 1 with this note. */
 struct lease contract_session(struct fixture *fixture, struct mount *mount, const char *name,
                               const char *text);
@@ -89,6 +116,9 @@ void recorder_clear(struct recorder *recorder);
  *  does not come. */
 struct store_event recorder_wait(struct recorder *recorder, enum event_kind kind, uint64_t sid);
 
+/** How many events of this kind about this session were heard so far. */
+size_t recorder_count(struct recorder *recorder, enum event_kind kind, uint64_t sid);
+
 /** The kinds of audit entries of a session in order, as text: "GRANT RELEASE ". */
 void contract_audit_text(struct store *store, uint64_t sid, char *ret_text, size_t size);
 
@@ -104,10 +134,12 @@ void contract_kill_holder(int pid);
 /** The tests by topic. */
 extern const struct CMUnitTest contract_object_tests[], contract_session_tests[],
     contract_commit_tests[], contract_lease_tests[], contract_lock_tests[],
-    contract_snapshot_tests[], contract_fault_tests[], contract_thread_tests[];
+    contract_snapshot_tests[], contract_fault_tests[], contract_thread_tests[],
+    contract_queue_tests[], contract_host_tests[], contract_ttl_tests[], contract_expiry_tests[];
 extern const size_t contract_object_count, contract_session_count, contract_commit_count,
     contract_lease_count, contract_lock_count, contract_snapshot_count, contract_fault_count,
-    contract_thread_count;
+    contract_thread_count, contract_queue_count, contract_host_count, contract_ttl_count,
+    contract_expiry_count;
 
 #define CONTRACT_COUNT(tests) (sizeof(tests) / sizeof((tests)[0]))
 

@@ -12,18 +12,6 @@ static int acquire(struct fixture *fixture, struct mount *mount, uint64_t sid, u
     return store_lease_acquire(mount->store, mount->host, sid, wait_ms, ret_lease, &fixture->err);
 }
 
-static void answer_recalls(struct mount *mount, int answer)
-{
-    pthread_mutex_lock(&mount->recorder.mutex);
-    if (answer == RECALL_RELEASE)
-        mount->recorder.answer = RECALL_RELEASE;
-    else if (answer == RECALL_REFUSE)
-        mount->recorder.answer = RECALL_REFUSE;
-    else
-        mount->recorder.answer = RECALL_IGNORE;
-    pthread_mutex_unlock(&mount->recorder.mutex);
-}
-
 static void the_holder_gets_its_own_lease_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -82,7 +70,7 @@ static void a_recalled_lease_that_is_released_is_handed_over(void **state)
 
     contract_open_b(fixture);
     assert_int_equal(contract_commit(fixture, &fixture->a, &lease, "two"), HF_OK);
-    answer_recalls(&fixture->a, RECALL_RELEASE);
+    contract_answer(&fixture->a, RECALL_RELEASE);
     assert_int_equal(acquire(fixture, &fixture->b, lease.sid, 0, &theirs), HF_OK);
     recall = recorder_wait(&fixture->a.recorder, EVENT_LEASE_RECALLED, lease.sid);
     assert_int_equal(recall.token, lease.token);
@@ -101,7 +89,7 @@ static void a_recalled_lease_that_is_refused_is_busy(void **state)
     char audit[200];
 
     contract_open_b(fixture);
-    answer_recalls(&fixture->a, RECALL_REFUSE);
+    contract_answer(&fixture->a, RECALL_REFUSE);
     assert_int_equal(acquire(fixture, &fixture->b, lease.sid, 0, &theirs), HF_BUSY);
     assert_non_null(strstr(fixture->err.message, "alpha"));
     assert_non_null(strstr(fixture->err.message, "host-a"));
@@ -112,7 +100,7 @@ static void a_recalled_lease_that_is_refused_is_busy(void **state)
     assert_int_equal(contract_commit(fixture, &fixture->a, &lease, "two"), HF_OK);
     contract_audit_text(fixture->a.store, lease.sid, audit, sizeof audit);
     assert_string_equal(audit, "GRANT RECALL REFUSE ");
-    answer_recalls(&fixture->a, RECALL_RELEASE);
+    contract_answer(&fixture->a, RECALL_RELEASE);
     assert_int_equal(acquire(fixture, &fixture->b, lease.sid, 0, &theirs), HF_OK);
     assert_int_equal(theirs.head.version, 2);
 }
@@ -143,7 +131,7 @@ static void *release_later(void *arg)
     struct later *later = arg;
 
     recorder_wait(&later->fixture->a.recorder, EVENT_LEASE_RECALLED, later->lease.sid);
-    answer_recalls(&later->fixture->a, RECALL_RELEASE);
+    contract_answer(&later->fixture->a, RECALL_RELEASE);
     store_lease_release(later->fixture->a.store, later->fixture->a.host, later->lease.sid,
                         later->lease.token, NULL);
     return NULL;
@@ -157,7 +145,7 @@ static void one_who_waits_gets_a_pinned_lease_when_it_is_released(void **state)
     pthread_t thread;
 
     contract_open_b(fixture);
-    answer_recalls(&fixture->a, RECALL_REFUSE);
+    contract_answer(&fixture->a, RECALL_REFUSE);
     assert_int_equal(pthread_create(&thread, NULL, release_later, &later), 0);
     assert_int_equal(acquire(fixture, &fixture->b, later.lease.sid, 15000, &theirs), HF_OK);
     assert_true(theirs.token > later.lease.token);

@@ -20,7 +20,7 @@ static void new_url(char *ret_url, size_t size)
 static int open_plain(const char *url, unsigned flags, struct store **ret_store,
                       struct hf_error *err)
 {
-    return store_open(url, flags, NULL, NULL, ret_store, err);
+    return store_open(url, flags, NULL, &contract_clock, ret_store, err);
 }
 
 static int open_traced(const char *url, unsigned flags, struct store **ret_store,
@@ -29,7 +29,7 @@ static int open_traced(const char *url, unsigned flags, struct store **ret_store
     struct store *below;
     int rc = open_plain(url, flags, &below, err);
 
-    return rc == HF_OK ? trace_store_new(below, &clock_system, -1, ret_store, err) : rc;
+    return rc == HF_OK ? trace_store_new(below, &contract_clock, -1, ret_store, err) : rc;
 }
 
 static int open_faulty(const char *url, unsigned flags, struct store **ret_store,
@@ -59,9 +59,30 @@ static void forget(const char *url)
 int main(int argc, char **argv)
 {
     static const struct contract_engine engines[] = {
-        {"memory", new_url, open_plain, memory_store_kill, forget, false},
-        {"trace+memory", new_url, open_traced, kill_traced, forget, false},
-        {"faulty+memory", new_url, open_faulty, kill_faulty, forget, false},
+        {.name = "memory",
+         .new_url = new_url,
+         .open = open_plain,
+         .kill = memory_store_kill,
+         .remove = forget,
+         .hosts = true,
+         .ttl = true,
+         .turn = contract_clock_turn},
+        {.name = "trace+memory",
+         .new_url = new_url,
+         .open = open_traced,
+         .kill = kill_traced,
+         .remove = forget,
+         .hosts = true,
+         .ttl = true,
+         .turn = contract_clock_turn},
+        {.name = "faulty+memory",
+         .new_url = new_url,
+         .open = open_faulty,
+         .kill = kill_faulty,
+         .remove = forget,
+         .hosts = true,
+         .ttl = true,
+         .turn = contract_clock_turn},
     };
     int failed = 0;
 

@@ -61,9 +61,21 @@ static int open_keyed(const char *url, unsigned flags, struct store **ret_store,
 int main(int argc, char **argv)
 {
     static const struct contract_engine engines[] = {
-        {"sqlite", new_url, open_plain, NULL, remove_store, true},
-        {"trace+faulty+sqlite", new_url, open_decorated, NULL, remove_store, true},
-        {"keyed strict sqlite", new_url, open_keyed, NULL, remove_store, true},
+        {.name = "sqlite",
+         .new_url = new_url,
+         .open = open_plain,
+         .remove = remove_store,
+         .durable = true},
+        {.name = "trace+faulty+sqlite",
+         .new_url = new_url,
+         .open = open_decorated,
+         .remove = remove_store,
+         .durable = true},
+        {.name = "keyed strict sqlite",
+         .new_url = new_url,
+         .open = open_keyed,
+         .remove = remove_store,
+         .durable = true},
     };
     int failed = 0;
 

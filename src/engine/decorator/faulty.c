@@ -294,6 +294,22 @@ static int faulty_host_heartbeat(struct store *store, uint64_t host, struct hf_e
     PASS(STORE_OP_HOST_HEARTBEAT, store_host_heartbeat(below, host, err));
 }
 
+static int faulty_host_detach(struct store *store, uint64_t host, uint32_t grace_ms,
+                              struct hf_error *err)
+{
+    PASS(STORE_OP_HOST_DETACH, store_host_detach(below, host, grace_ms, err));
+}
+
+static int faulty_host_end(struct store *store, uint64_t host, struct hf_error *err)
+{
+    PASS(STORE_OP_HOST_END, store_host_end(below, host, err));
+}
+
+static int64_t faulty_host_deadline(struct store *store, uint64_t host)
+{
+    return store_host_deadline(faulty_of(store)->below, host);
+}
+
 static int faulty_host_list(struct store *store, host_visit_fn visit, void *arg,
                             struct hf_error *err)
 {
@@ -305,6 +321,30 @@ static int faulty_lease_acquire(struct store *store, uint64_t host, uint64_t sid
 {
     PASS_RESULT(STORE_OP_LEASE_ACQUIRE, struct lease, ret_lease,
                 store_lease_acquire(below, host, sid, wait_ms, &result, err));
+}
+
+static int faulty_lease_ask(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                            struct lease *ret_lease, int64_t *ret_again, struct hf_error *err)
+{
+    struct store *below = faulty_of(store)->below;
+    struct verdict verdict = judge(store, STORE_OP_LEASE_ASK);
+    struct lease lease;
+    int64_t again = 0;
+    int rc = HF_OK;
+
+    if (goes_through(&verdict))
+        rc = store_lease_ask(below, host, sid, wait_ms, &lease, &again, err);
+    if (verdict.status == HF_OK && rc == HF_OK)
+        *ret_lease = lease;
+    else if (verdict.status == HF_OK && rc == HF_PENDING)
+        *ret_again = again;
+    return answer(&verdict, rc, err);
+}
+
+static int faulty_lease_withdraw(struct store *store, uint64_t host, uint64_t sid,
+                                 struct hf_error *err)
+{
+    PASS(STORE_OP_LEASE_WITHDRAW, store_lease_withdraw(below, host, sid, err));
 }
 
 static int faulty_lease_release(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
@@ -394,6 +434,7 @@ static void faulty_close(struct store *store)
 
 static const struct store_ops faulty_ops = {.name = "faulty",
                                             .close = faulty_close,
+                                            .host_deadline = faulty_host_deadline,
 #define FAULTY_SLOT(upper, lower) .lower = faulty_##lower,
                                             STORE_OPS(FAULTY_SLOT)
 #undef FAULTY_SLOT

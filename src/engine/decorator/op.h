@@ -5,7 +5,7 @@
 
 #include "holdfast/error.h"
 
-/** In the order of struct store_ops. */
+/** In the order of struct store_ops; all but host_deadline, which cannot fail and costs nothing. */
 #define STORE_OPS(OP)                                                                              \
     OP(PUT, put)                                                                                   \
     OP(GET, get)                                                                                   \
@@ -23,8 +23,12 @@
     OP(RESCUE, rescue)                                                                             \
     OP(HOST_REGISTER, host_register)                                                               \
     OP(HOST_HEARTBEAT, host_heartbeat)                                                             \
+    OP(HOST_DETACH, host_detach)                                                                   \
+    OP(HOST_END, host_end)                                                                         \
     OP(HOST_LIST, host_list)                                                                       \
     OP(LEASE_ACQUIRE, lease_acquire)                                                               \
+    OP(LEASE_ASK, lease_ask)                                                                       \
+    OP(LEASE_WITHDRAW, lease_withdraw)                                                             \
     OP(LEASE_RELEASE, lease_release)                                                               \
     OP(LEASE_REFUSE, lease_refuse)                                                                 \
     OP(LEASE_BREAK, lease_break)                                                                   \

@@ -14,9 +14,17 @@ struct trace_store {
     struct store *below;
     const struct clock *clock;
     int fd;
-    struct store_listener listener; /* the caller's; set once, before any event */
-    pthread_mutex_t mutex;          /* guards the counters; never held during a call below */
+    pthread_mutex_t mutex; /* guards what follows; never held during a call below */
     struct trace_counters counters;
+    struct between *between; /* all there were */
+};
+
+/* Stands between the store below and the listener of one host session. Kept until the end: nobody says when it
+ * is called no more. */
+struct between {
+    struct between *next;
+    struct trace_store *trace;
+    struct store_listener listener;
 };
 
 /* One call under way. */
@@ -255,24 +263,42 @@ static const char *event_name(enum event_kind kind)
                                         "lease lost",
                                         "sessions changed",
                                         "hosts changed",
-                                        "locks changed"};
+                                        "locks changed",
+                                        "lease answered",
+                                        "missed",
+                                        "host lost"};
 
-    return names[kind <= EVENT_LOCKS_CHANGED ? kind : 0];
+    return names[kind <= EVENT_HOST_LOST ? kind : 0];
 }
 
 static void trace_event(const struct store_event *event, void *arg)
 {
-    struct trace_store *trace = arg;
+    struct between *between = arg;
     char line[200];
     int len;
 
-    if (trace->fd >= 0) {
+    if (between->trace->fd >= 0) {
         len = snprintf(line, sizeof line, "event %s: session %llu version %llu token %llu\n",
                        event_name(event->kind), ull(event->sid), ull(event->version),
                        ull(event->token));
-        write_line(trace, line, len, sizeof line);
+        write_line(between->trace, line, len, sizeof line);
     }
-    trace->listener.event(event, trace->listener.arg);
+    between->listener.event(event, between->listener.arg);
+}
+
+static struct between *between_new(struct trace_store *trace, const struct store_listener *listener)
+{
+    struct between *between = calloc(1, sizeof *between);
+
+    if (!between)
+        return NULL;
+    between->trace = trace;
+    between->listener = *listener;
+    pthread_mutex_lock(&trace->mutex);
+    between->next = trace->between;
+    trace->between = between;
+    pthread_mutex_unlock(&trace->mutex);
+    return between;
 }
 
 static int trace_host_register(struct store *store, const struct host_identity *identity,
@@ -280,12 +306,13 @@ static int trace_host_register(struct store *store, const struct host_identity *
                                struct hf_error *err)
 {
     struct span span = begin(store, STORE_OP_HOST_REGISTER, "%s", identity->host_name);
-    struct store_listener between = {trace_event, span.trace};
+    struct between *between = listener ? between_new(span.trace, listener) : NULL;
+    struct store_listener told = {trace_event, between};
 
-    if (listener && !span.trace->listener.event)
-        span.trace->listener = *listener;
-    return end(&span, store_host_register(span.below, identity, listener ? &between : NULL,
-                                          ret_host, err));
+    if (listener && !between)
+        return end(&span, hf_fail(err, HF_NOMEM, "out of memory"));
+    return end(&span,
+               store_host_register(span.below, identity, between ? &told : NULL, ret_host, err));
 }
 
 static int trace_host_heartbeat(struct store *store, uint64_t host, struct hf_error *err)
@@ -293,6 +320,27 @@ static int trace_host_heartbeat(struct store *store, uint64_t host, struct hf_er
     struct span span = begin(store, STORE_OP_HOST_HEARTBEAT, "host %llu", ull(host));
 
     return end(&span, store_host_heartbeat(span.below, host, err));
+}
+
+static int trace_host_detach(struct store *store, uint64_t host, uint32_t grace_ms,
+                             struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_HOST_DETACH, "host %llu grace %u ms", ull(host), grace_ms);
+
+    return end(&span, store_host_detach(span.below, host, grace_ms, err));
+}
+
+static int trace_host_end(struct store *store, uint64_t host, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_HOST_END, "host %llu", ull(host));
+
+    return end(&span, store_host_end(span.below, host, err));
+}
+
+static int64_t trace_host_deadline(struct store *store, uint64_t host)
+{
+    return store_host_deadline(trace_of(store)->below, host);
 }
 
 static int trace_host_list(struct store *store, host_visit_fn visit, void *arg,
@@ -310,6 +358,24 @@ static int trace_lease_acquire(struct store *store, uint64_t host, uint64_t sid,
                              ull(sid), ull(host), wait_ms);
 
     return end(&span, store_lease_acquire(span.below, host, sid, wait_ms, ret_lease, err));
+}
+
+static int trace_lease_ask(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                           struct lease *ret_lease, int64_t *ret_again, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_LEASE_ASK, "session %llu host %llu wait %u ms",
+                             ull(sid), ull(host), wait_ms);
+
+    return end(&span, store_lease_ask(span.below, host, sid, wait_ms, ret_lease, ret_again, err));
+}
+
+static int trace_lease_withdraw(struct store *store, uint64_t host, uint64_t sid,
+                                struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_LEASE_WITHDRAW, "session %llu host %llu", ull(sid), ull(host));
+
+    return end(&span, store_lease_withdraw(span.below, host, sid, err));
 }
 
 static int trace_lease_release(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
@@ -420,14 +486,20 @@ static int trace_check(struct store *store, check_report_fn report, void *arg, s
 static void trace_close(struct store *store)
 {
     struct trace_store *trace = trace_of(store);
+    struct between *between;
 
     store_close(trace->below);
+    while ((between = trace->between)) {
+        trace->between = between->next;
+        free(between);
+    }
     pthread_mutex_destroy(&trace->mutex);
     free(trace);
 }
 
 static const struct store_ops trace_ops = {.name = "trace",
                                            .close = trace_close,
+                                           .host_deadline = trace_host_deadline,
 #define TRACE_SLOT(upper, lower) .lower = trace_##lower,
                                            STORE_OPS(TRACE_SLOT)
 #undef TRACE_SLOT

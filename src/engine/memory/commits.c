@@ -69,12 +69,14 @@ static int commit_to(struct memory_store *handle, uint64_t host, const struct co
     struct memory_world *world = handle->world;
     struct memory_session *session = memory_session_of(world, commit->sid);
     struct store_event event = {.kind = EVENT_HEAD_MOVED, .sid = commit->sid};
-    int rc = memory_host_check(world, host, err);
+    int rc = HF_OK;
 
-    if (rc == HF_OK && !session)
+    if (!session)
         rc = hf_fail(err, HF_NOENT, "there is no session %llu", (unsigned long long)commit->sid);
-    if (rc == HF_OK && commit->sid != SHARED_SID)
+    else if (commit->sid != SHARED_SID)
         rc = memory_lease_check(handle, session, host, commit->token, err);
+    else if (host != 0)
+        rc = memory_host_check(world, host, err);
     if (rc == HF_OK && commit->base_version != session->head.version)
         rc = hf_fail(err, HF_CONFLICT, "session %s is at version %llu, not %llu", session->name,
                      (unsigned long long)session->head.version,

@@ -16,8 +16,10 @@ static struct memory_world *registry;
 int memory_enter(struct memory_store *handle, struct hf_error *err)
 {
     pthread_mutex_lock(&handle->world->mutex);
-    if (!handle->killed)
+    if (!handle->killed) {
+        memory_hosts_tick(handle);
         return HF_OK;
+    }
     pthread_mutex_unlock(&handle->world->mutex);
     return hf_fail(err, HF_IO, "the host was killed");
 }
@@ -108,6 +110,7 @@ static void free_rows(struct memory_world *world)
     for (size_t i = 0; i < world->nhosts; i++) {
         free((char *)world->hosts[i].identity.host_name);
         free((char *)world->hosts[i].identity.mount_point);
+        free((char *)world->hosts[i].identity.principal);
     }
     for (size_t i = 0; i < world->naudit; i++)
         free(world->audit[i].detail);
@@ -225,12 +228,14 @@ static void memory_close(struct store *store)
 {
     struct memory_store *handle = memory_store_of(store);
 
-    memory_host_stop(handle);
+    memory_events_stop(handle);
     pthread_mutex_lock(&handle->world->mutex);
-    memory_host_dissolve(handle);
+    memory_hosts_leave(handle);
     pthread_mutex_unlock(&handle->world->mutex);
     world_put(handle->world);
     pthread_cond_destroy(&handle->wake);
+    pthread_cond_destroy(&handle->told);
+    free(handle->queue);
     free(handle);
 }
 
@@ -253,8 +258,13 @@ static const struct store_ops memory_ops = {
     .rescue = memory_rescue,
     .host_register = memory_host_register,
     .host_heartbeat = memory_host_heartbeat,
+    .host_detach = memory_host_detach,
+    .host_end = memory_host_end,
+    .host_deadline = memory_host_deadline,
     .host_list = memory_host_list,
     .lease_acquire = memory_lease_acquire,
+    .lease_ask = memory_lease_ask,
+    .lease_withdraw = memory_lease_withdraw,
     .lease_release = memory_lease_release,
     .lease_refuse = memory_lease_refuse,
     .lease_break = memory_lease_break,
@@ -303,7 +313,8 @@ int memory_store_open(const char *name, unsigned flags, const struct store_creat
     }
     handle->base.ops = &memory_ops;
     handle->clock = clock;
-    pthread_cond_init(&handle->wake, NULL);
+    cond_init_monotonic(&handle->wake);
+    pthread_cond_init(&handle->told, NULL);
     fill_info(&handle->base.info, handle->world, flags);
     *ret_store = &handle->base;
     return HF_OK;

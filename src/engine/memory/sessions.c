@@ -97,6 +97,7 @@ static bool matches(const struct memory_session *session, const struct session_f
     const struct meta_strings *meta = &session->meta;
 
     return session->state == (filter->trashed ? SESSION_TRASHED : SESSION_LIVE) &&
+           (filter->sid == 0 || filter->sid == session->head.sid) &&
            (!filter->name_glob || fnmatch(filter->name_glob, session->name, 0) == 0) &&
            equal(filter->repository, meta->repository) && equal(filter->branch, meta->branch) &&
            equal(filter->cwd, meta->cwd) && equal(filter->git_root, meta->git_root) &&
@@ -169,6 +170,7 @@ void memory_session_free(struct memory_session *session)
         return;
     free(session->name);
     free(session->pinned_by);
+    free(session->queue);
     free(session->versions);
     meta_strings_free(&session->meta);
     free(session);
@@ -212,7 +214,7 @@ static int begin_session(struct memory_store *handle, struct memory_session *ses
                          struct hf_error *err)
 {
     struct memory_world *world = handle->world;
-    struct lease_request ask = {.verb = LEASE_ASK, .host = host, .now = session->created};
+    struct lease_request ask = {.verb = LEASE_ASK, .host = host};
     struct lease_step step;
     int rc = memory_reserve(&world->sessions, &world->sessions_cap, world->nsessions,
                             sizeof(*world->sessions), err);
@@ -232,7 +234,7 @@ static int create(struct memory_store *handle, uint64_t host, const char *name,
 {
     struct memory_world *world = handle->world;
     struct memory_session *session;
-    int rc = memory_host_check(world, host, err);
+    int rc = host == 0 ? HF_OK : memory_host_check(world, host, err);
 
     if (rc != HF_OK)
         return rc;

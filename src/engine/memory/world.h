@@ -8,7 +8,7 @@
  *
  * Every call takes the world's mutex for its whole length, so calls happen one after another; only a
  * wait for a lease lets go of it. Events are queued at the handles under the mutex, and delivered by
- * each handle's own thread without it.
+ * each handle's own thread without it. Whoever enters first buries the hosts whose time is over.
  */
 #ifndef ENGINE_MEMORY_WORLD_H
 #define ENGINE_MEMORY_WORLD_H
@@ -18,6 +18,7 @@
 #include "base/htable.h"
 #include "engine/memory/memory.h"
 #include "store/closure.h"
+#include "store/host_life.h"
 #include "store/lease.h"
 #include "store/meta.h"
 
@@ -45,8 +46,10 @@ struct memory_session {
     int64_t created;
     struct session_head head;
     struct meta_strings meta;
-    struct lease_row lease; /* never thrown away: the token only grows */
-    char *pinned_by;        /* the last answer to a recall under this token, or NULL */
+    struct lease_row lease;     /* never thrown away: the token only grows */
+    struct lease_waiter *queue; /* first come first */
+    size_t nqueue, queue_cap;
+    char *pinned_by; /* the last answer to a recall under this token, or NULL */
     struct memory_version *versions;
     size_t nversions, versions_cap;
 };
@@ -55,8 +58,16 @@ struct memory_session {
 struct memory_host {
     struct host_identity identity; /* its strings are owned */
     bool alive;
+    bool expired; /* and to be buried; within memory_hosts_tick() only */
     int64_t registered;
-    struct memory_store *handle; /* NULL once it is closed */
+    struct host_life life;       /* with a TTL */
+    struct memory_store *handle; /* which tells its listener; NULL: nobody does */
+    struct store_listener listener;
+};
+
+struct memory_event {
+    uint64_t host; /* to be told */
+    struct store_event event;
 };
 
 struct memory_audit {
@@ -107,6 +118,7 @@ struct memory_world {
     struct htable names;
     struct memory_host *hosts;
     size_t nhosts, hosts_cap;
+    size_t mortals; /* living ones with a TTL */
     struct memory_audit *audit;
     size_t naudit, audit_cap;
     struct memory_rescue *rescues;
@@ -125,13 +137,16 @@ struct memory_store {
 
     /* Under world->mutex. */
     bool killed;
-    uint64_t host; /* registered through this handle, or 0 */
-    struct store_listener listener;
+    bool pumped; /* memory_store_pump() is called instead of a thread */
     bool has_thread, stop;
     pthread_t thread;
-    pthread_cond_t wake;
-    struct store_event *queue; /* in order; taken whole by the thread */
-    size_t nqueue, queue_cap;
+    pthread_cond_t wake;        /* there is something to tell, or `stop` */
+    pthread_cond_t told;        /* `telling` has become another */
+    struct memory_event *queue; /* in order; those before `taken` are done */
+    size_t nqueue, queue_cap, taken;
+    uint64_t telling;   /* host whose listener is being called, or 0 */
+    pthread_t teller;   /* by which thread */
+    unsigned silencers; /* threads in memory_events_silence() that look at this handle */
 };
 
 struct memory_store *memory_store_of(struct store *store);
@@ -195,8 +210,6 @@ int memory_session_advance(struct memory_store *handle, struct memory_session *s
                            const struct closure *closure, struct hf_error *err);
 
 /* --- leases.c --- */
-int memory_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
-                         struct lease *ret_lease, struct hf_error *err);
 int memory_lease_release(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
                          struct hf_error *err);
 int memory_lease_refuse(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
@@ -206,36 +219,67 @@ int memory_lease_break(struct store *store, uint64_t sid, uint64_t token, const 
 int memory_lease_list(struct store *store, lease_visit_fn visit, void *arg, struct hf_error *err);
 int memory_audit(struct store *store, uint64_t sid, uint64_t from, audit_visit_fn visit, void *arg,
                  struct hf_error *err);
-/** Runs one request against the session's row: writes the row, the audit entry, the events. `text` is what
- *  a refusal or a break says, else NULL. */
+/** Runs one request against the session's row, with the heir and the time filled in: writes the row, the queue, the audit entries,
+ *  the events. `text` is what a refusal or a break says, or why a holder is gone; else NULL. */
 int memory_lease_apply(struct memory_store *handle, struct memory_session *session,
                        const struct lease_request *request, const char *text,
                        struct lease_step *ret_step, struct hf_error *err);
-/** lease_check_commit(), with an audit entry when it refuses. */
+/** Refuses whoever does not hold the lease or is dead: HF_FENCED, and an audit entry. */
 int memory_lease_check(struct memory_store *handle, struct memory_session *session, uint64_t host,
                        uint64_t token, struct hf_error *err);
 /** Adds an entry to the audit trail. `detail` may be NULL. */
 int memory_audit_add(struct memory_store *handle, enum audit_event event, uint64_t sid,
                      uint64_t host, uint64_t token, const char *detail, struct hf_error *err);
+/** All but who waits. */
+struct lease_info memory_lease_info(struct memory_store *handle,
+                                    const struct memory_session *session);
+
+/* --- queue.c: asking and waiting for leases --- */
+int memory_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                         struct lease *ret_lease, struct hf_error *err);
+int memory_lease_ask(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                     struct lease *ret_lease, int64_t *ret_again, struct hf_error *err);
+int memory_lease_withdraw(struct store *store, uint64_t host, uint64_t sid, struct hf_error *err);
+/** The first of the queue who may have what leaves its holder; 0: nobody. */
+uint64_t memory_queue_heir(struct memory_store *handle, const struct memory_session *session);
+/** Does to the queue what a step says: notes the heir's grant, tells those who wait. */
+void memory_queue_follow(struct memory_store *handle, struct memory_session *session,
+                         const struct lease_request *request, const struct lease_step *step);
+/** Takes a dead host out of all queues. */
+void memory_queue_forget(struct memory_world *world, uint64_t host);
 
 /* --- hosts.c --- */
 int memory_host_register(struct store *store, const struct host_identity *identity,
                          const struct store_listener *listener, uint64_t *ret_host,
                          struct hf_error *err);
 int memory_host_heartbeat(struct store *store, uint64_t host, struct hf_error *err);
+int memory_host_detach(struct store *store, uint64_t host, uint32_t grace_ms, struct hf_error *err);
+int memory_host_end(struct store *store, uint64_t host, struct hf_error *err);
+int64_t memory_host_deadline(struct store *store, uint64_t host);
 int memory_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err);
-const struct memory_host *memory_host_of(const struct memory_world *world, uint64_t host);
+struct memory_host *memory_host_of(const struct memory_world *world, uint64_t host);
 bool memory_host_alive(const struct memory_world *world, uint64_t host);
-/** 0, or HF_FENCED when `host` is not 0 and not a living host session. */
+/** 0, or HF_FENCED when `host` is not a living host session. */
 int memory_host_check(const struct memory_world *world, uint64_t host, struct hf_error *err);
-/** Dissolves the handle's host session: frees its leases and locks, tells the others. */
-void memory_host_dissolve(struct memory_store *handle);
-/** Ends the handle's thread. Takes the mutex itself. */
-void memory_host_stop(struct memory_store *handle);
+/** When it dies if nothing is heard of it, by the wall clock; 0: never by time. */
+int64_t memory_host_expires(const struct memory_store *handle, uint64_t host);
+/** Buries the hosts whose time is over: whoever waits for their leases gets them. */
+void memory_hosts_tick(struct memory_store *handle);
+/** The handle is being closed, or is killed: dissolves its host sessions, but those with a TTL. */
+void memory_hosts_leave(struct memory_store *handle);
+
+/* --- events.c --- */
 /** Queues an event for one host, or for all living hosts but one. An event that cannot be kept for want of
  *  memory is lost: the engine has no better place to say so. */
 void memory_tell(struct memory_world *world, uint64_t host, const struct store_event *event);
 void memory_tell_others(struct memory_world *world, uint64_t but, const struct store_event *event);
+/** Starts the handle's thread, if it has none and needs one. */
+int memory_events_start(struct memory_store *handle, struct hf_error *err);
+/** Ends the handle's thread. Takes the mutex itself. */
+void memory_events_stop(struct memory_store *handle);
+/** Nobody tells this host any more: forgets what it would have been told, and waits until its listener is not
+ *  being called (unless by this thread). Lets go of the mutex meanwhile. */
+void memory_events_silence(struct memory_world *world, uint64_t host);
 
 /* --- locks.c --- */
 int memory_lock_set(struct store *store, uint64_t host, const struct store_lock *lock,
