@@ -13,11 +13,11 @@
 
 const char *test_pki_path(struct test_pki *pki, const char *file)
 {
-    char *path = pki->paths[pki->next_path++ % 8];
+    char **path = &pki->paths[pki->next_path++ % 8];
 
-    assert(snprintf(path, sizeof pki->paths[0], "%s/%s", pki->dir, file) <
-           (int)sizeof pki->paths[0]);
-    return path;
+    free(*path);
+    assert(asprintf(path, "%s/%s", pki->dir, file) > 0);
+    return *path;
 }
 
 static void write_file(struct test_pki *pki, const char *file, const struct buf *text)
@@ -79,6 +79,8 @@ void test_pki_remove(struct test_pki *pki)
             assert(unlinkat(dirfd(dir), entry->d_name, 0) == 0);
     closedir(dir);
     assert(rmdir(pki->dir) == 0);
+    for (size_t i = 0; i < 8; i++)
+        free(pki->paths[i]);
     pki_pair_release(&pki->ca);
 }
 

@@ -20,7 +20,7 @@
 struct test_pki {
     char dir[128];
     struct pki_pair ca;
-    char paths[8][256]; /* the latest answers of test_pki_path() */
+    char *paths[8]; /* the latest answers of test_pki_path() */
     unsigned next_path;
 };
 
