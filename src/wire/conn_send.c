@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <openssl/err.h>
+#include <string.h>
+
+#include "wire/conn_impl.h"
+
+/* A buffer for output that grew larger is not kept. */
+#define KEEP_BYTES (64u << 10)
+
+void conn_explain(struct wire_conn *conn, int error, struct hf_error *why)
+{
+    int status = conn->sock.error == ETIMEDOUT ? HF_TIMEOUT : HF_IO;
+
+    if (error == SSL_ERROR_SYSCALL && conn->sock.error != 0)
+        (void)hf_fail(why, status, "the connection was lost: %s", strerror(conn->sock.error));
+    else
+        (void)tls_explain(conn->ssl, why);
+}
+
+/* Takes what is queued, once `sending` is out. False: nothing is. Under tls_lock. */
+static bool take_queue(struct wire_conn *conn)
+{
+    struct buf taken;
+
+    if (conn->sent < conn->sending.len)
+        return true;
+    conn->sending.len = conn->sent = 0;
+    if (conn->sending.cap > KEEP_BYTES)
+        buf_free(&conn->sending);
+    pthread_mutex_lock(&conn->lock);
+    taken = conn->queue;
+    conn->queue = conn->sending;
+    pthread_mutex_unlock(&conn->lock);
+    conn->sending = taken;
+    return taken.len > 0;
+}
+
+static void count_sent(struct wire_conn *conn, size_t n)
+{
+    size_t left = atomic_fetch_sub(&conn->queued, n) - n;
+
+    conn->sent += n;
+    if (left >= conn->limits.low_water)
+        return;
+    pthread_mutex_lock(&conn->lock);
+    if (conn->above || (left == 0 && conn->state == CONN_CLOSING))
+        conn_wake_up(conn);
+    conn->drained = conn->drained || conn->above;
+    conn->above = false;
+    pthread_mutex_unlock(&conn->lock);
+}
+
+/* SSL_write() did not succeed: the network is full, or the connection is broken. Under tls_lock. */
+static void not_sent(struct wire_conn *conn, int error)
+{
+    struct hf_error why;
+    bool full = error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ;
+
+    if (!full)
+        conn_explain(conn, error, &why);
+    pthread_mutex_lock(&conn->lock);
+    if (full) {
+        conn->blocked = true;
+    } else if (!conn->failed) {
+        conn->failed = true;
+        conn->failure = why;
+    }
+    conn_wake_up(conn);
+    pthread_mutex_unlock(&conn->lock);
+}
+
+/* Writes until nothing is queued or the network is full. Under tls_lock. */
+static void write_out(struct wire_conn *conn)
+{
+    uint64_t before = conn->sock.sent;
+    size_t n;
+
+    while (conn->sock.fd >= 0 && take_queue(conn)) {
+        ERR_clear_error();
+        if (SSL_write_ex(conn->ssl, conn->sending.data + conn->sent, conn->sending.len - conn->sent,
+                         &n) != 1) {
+            if (conn->sock.sent != before)
+                conn->progress = conn_now();
+            not_sent(conn, SSL_get_error(conn->ssl, 0));
+            return;
+        }
+        count_sent(conn, n);
+    }
+}
+
+static bool can_write(struct wire_conn *conn)
+{
+    bool can;
+
+    pthread_mutex_lock(&conn->lock);
+    can = (conn->state == CONN_OPEN || conn->state == CONN_CLOSING) && !conn->blocked &&
+          !conn->failed && conn->queued > 0;
+    pthread_mutex_unlock(&conn->lock);
+    return can;
+}
+
+void conn_flush(struct wire_conn *conn)
+{
+    while (conn_corked != conn && can_write(conn)) {
+        if (pthread_mutex_trylock(&conn->tls_lock) != 0)
+            return;
+        write_out(conn);
+        pthread_mutex_unlock(&conn->tls_lock);
+    }
+}
+
+static int append(struct wire_conn *conn, const Holdfast__Wire__Frame *frame, struct hf_error *err)
+{
+    size_t before = conn->queue.len;
+    int rc;
+
+    if (conn->state >= CONN_CLOSING || conn->close_wanted || conn->failed)
+        return hf_fail(err, HF_IO, "%s: the connection is closed", (const char *)conn->address);
+    rc = frame_encode(frame, conn->limits.max_frame, &conn->queue, err);
+    if (rc != HF_OK)
+        return rc;
+    if (atomic_fetch_add(&conn->queued, conn->queue.len - before) == 0)
+        conn->progress = conn_now();
+    conn->above = conn->above || conn->queued >= conn->limits.low_water;
+    return HF_OK;
+}
+
+int wire_conn_send(struct wire_conn *conn, const Holdfast__Wire__Frame *frame, struct hf_error *err)
+{
+    int rc;
+
+    pthread_mutex_lock(&conn->lock);
+    rc = append(conn, frame, err);
+    pthread_mutex_unlock(&conn->lock);
+    if (rc == HF_OK)
+        conn_flush(conn);
+    return rc;
+}
+
+size_t wire_conn_queued(struct wire_conn *conn)
+{
+    return conn->queued;
+}
