@@ -5,7 +5,8 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO };
 
-/** Writes one line to stderr ("holdfast: warning: …"). Thread safe; one write(2) a line. */
+/** Writes one line to stderr ("holdfast: warning: …"). Thread safe; one write(2) a line. Control
+ *  characters, which a peer may have sent, become '?'. */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
