@@ -155,9 +155,19 @@ static void inval_inode(void *arg, uint64_t inode, bool data)
         fuse_lowlevel_notify_inval_inode(mount->session, inode, data ? 0 : -1, 0);
 }
 
+static bool interrupted(void *arg)
+{
+    (void)arg;
+    return fuse_ops_interrupted();
+}
+
 struct tree_kernel fuse_mount_kernel(struct fuse_mount *mount)
 {
-    return (struct tree_kernel){inval_entry, expire_entry, inval_inode, mount};
+    return (struct tree_kernel){.inval_entry = inval_entry,
+                                .expire_entry = expire_entry,
+                                .inval_inode = inval_inode,
+                                .interrupted = interrupted,
+                                .arg = mount};
 }
 
 /* --- signals -------------------------------------------------------------------------------------- */

@@ -15,8 +15,18 @@
 
 /* --- decoding and replying ---------------------------------------------------------------------- */
 
+/** The request that this thread works on, while it may wait for another host: every operation that may has
+ *  called one of the functions below for it. */
+static _Thread_local fuse_req_t current;
+
+bool fuse_ops_interrupted(void)
+{
+    return current && fuse_req_interrupted(current);
+}
+
 static struct fuse_ops_state *state_of(fuse_req_t req)
 {
+    current = req;
     return fuse_req_userdata(req);
 }
 
@@ -29,6 +39,7 @@ static struct tree_caller caller_of(fuse_req_t req)
 {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
+    current = req;
     return (struct tree_caller){ctx->uid, ctx->gid, ctx->pid};
 }
 

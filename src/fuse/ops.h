@@ -26,4 +26,7 @@ struct fuse_ops_state {
 
 extern const struct fuse_lowlevel_ops fuse_ops;
 
+/** Whether the request that this thread works on was interrupted. */
+bool fuse_ops_interrupted(void);
+
 #endif

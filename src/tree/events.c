@@ -7,6 +7,7 @@
 #include "tree/filelock.h"
 #include "tree/kernel.h"
 #include "tree/lease.h"
+#include "tree/leasewait.h"
 #include "tree/table.h"
 
 /** So long after a failure it is tried again to register. */
@@ -57,6 +58,10 @@ void events_session(struct session *session, const struct duty *duty)
         lease_taken(session, duty->lost);
     if (duty->kinds & DUTY_RECALL)
         lease_recalled(session, duty->recalled);
+    if (duty->kinds & DUTY_ANSWERED) {
+        lease_answered(session);
+        leasewait_look(session);
+    }
     if (duty->kinds & DUTY_YIELD)
         lease_yield(session);
     if (duty->kinds & DUTY_MOVED)

@@ -5,6 +5,7 @@
 
 #include "tree/handle.h"
 #include "tree/lease.h"
+#include "tree/leasewait.h"
 #include "tree/table.h"
 
 /** Tickets of waits in the shared tree; those of the lock table are below. */
@@ -236,9 +237,9 @@ static int lock_session(struct tree_handle *handle, const struct lock_request *r
         lease_eased(session);
         return rc;
     }
-    rc = session_admit(session);
-    if (rc == HF_BUSY && !wait)
-        return HF_AGAIN; /* as if the whole session were locked */
+    rc = session_admit_now(session);
+    if (rc == HF_BUSY) /* as if the whole session were locked */
+        return wait ? leasewait_park(session, request, done, arg, ret_ticket) : HF_AGAIN;
     if (rc != HF_OK)
         return rc;
     rc = lock_set(session->tree->locks, request, wait, done, arg, ret_ticket);
@@ -262,6 +263,8 @@ bool tree_lock_cancel(struct tree *tree, uint64_t ticket)
 {
     bool found = false;
 
+    if (leasewait_cancel(tree, ticket, &found))
+        return found;
     if (!(ticket & SHARED_TICKET))
         return lock_cancel(tree->locks, ticket, HF_INTR);
     pthread_mutex_lock(&tree->filelocks.lock);

@@ -7,6 +7,7 @@
 #include "tree/commit.h"
 #include "tree/handle.h"
 #include "tree/kernel.h"
+#include "tree/leasewait.h"
 #include "tree/table.h"
 #include "tree/versions.h"
 
@@ -14,6 +15,10 @@
 #define RECALL_TRIES 3
 /** For so long what a close(2) leaves behind is waited for. */
 #define CLOSING_NS 200000000
+/** Who waits for a lease asks again after this at the earliest, … */
+#define LEASEWAIT_MIN_NS 20000000
+/** … and whether it was interrupted so often. */
+#define LOOK_FOR_SIGNALS_NS 20000000
 
 void lease_granted(struct session *session, uint64_t host, uint64_t token)
 {
@@ -21,6 +26,7 @@ void lease_granted(struct session *session, uint64_t host, uint64_t token)
 
     session->token = token;
     session->host = host;
+    session->asked = false;
     atomic_store(&session->wanted, 0);
     if (session->early == token)
         worker_note(session, &recalled);
@@ -40,21 +46,125 @@ static int catch_up(struct session *session, const struct lease *lease)
     return rc;
 }
 
-int lease_acquire(struct session *session)
+/** A time of CLOCK_BOOTTIME as the tree's clock tells it, as one of timer_now(): soon, and not too soon. */
+static int64_t soon(const struct tree *tree, int64_t boottime)
+{
+    int64_t rest = boottime - clock_boottime(tree->clock);
+
+    if (rest < LEASEWAIT_MIN_NS)
+        rest = LEASEWAIT_MIN_NS;
+    return timer_now() + (rest < LEASEWAIT_EVERY_NS ? rest : LEASEWAIT_EVERY_NS);
+}
+
+/** Asks once. An engine without a queue is asked for the lease itself. HF_PENDING: again at *ret_at. */
+static int ask_store(struct session *session, uint64_t host, uint32_t wait_ms,
+                     struct lease *ret_lease, int64_t *ret_at)
+{
+    struct tree *tree = session->tree;
+    int64_t again = 0;
+    int rc = store_lease_ask(tree->store, host, session->sid, wait_ms, ret_lease, &again, NULL);
+
+    if (rc == HF_UNSUPPORTED) {
+        rc = store_lease_acquire(tree->store, host, session->sid, 0, ret_lease, NULL);
+        again = 0;
+    }
+    if (rc == HF_PENDING)
+        *ret_at = soon(tree, again);
+    return rc;
+}
+
+static bool is_interrupted(const struct tree *tree)
+{
+    const struct tree_kernel *kernel = &tree->options.kernel;
+
+    return atomic_load(&tree->closing) || (kernel->interrupted && kernel->interrupted(kernel->arg));
+}
+
+/** Waits for an answer of the store, until `at`. False: interrupted. Locked. */
+static bool wait_for_answer(struct session *session, uint64_t answers, int64_t at)
+{
+    while (!is_interrupted(session->tree)) {
+        int64_t until = timer_now() + LOOK_FOR_SIGNALS_NS;
+        struct timespec time;
+
+        if (session->answers != answers || timer_now() >= at)
+            return true;
+        if (until > at)
+            until = at;
+        time = (struct timespec){.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+        pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);
+    }
+    return false;
+}
+
+/** In the queue for a lease that is pinned elsewhere, for `wait_ms` or until a signal comes. Locked, and let go
+ *  meanwhile. */
+static int wait_in_queue(struct session *session, uint64_t host, uint32_t wait_ms,
+                         struct lease *ret_lease)
+{
+    int64_t until = timer_now() + (int64_t)wait_ms * 1000000, at;
+    struct tree *tree = session->tree;
+    uint64_t answers;
+    int rc;
+
+    for (;;) {
+        answers = session->answers;
+        pthread_mutex_unlock(&session->lock);
+        rc = ask_store(session, host, wait_ms, ret_lease, &at);
+        pthread_mutex_lock(&session->lock);
+        if (rc != HF_PENDING && rc != HF_BUSY)
+            return rc;
+        if (rc == HF_BUSY && timer_now() >= until)
+            return rc;
+        if (rc == HF_BUSY) /* of an engine without a queue */
+            at = timer_now() + LEASEWAIT_MIN_NS;
+        if (!wait_for_answer(session, answers, at))
+            break;
+    }
+    if (!leasewait_any(session))
+        store_lease_withdraw(tree->store, host, session->sid, NULL);
+    return HF_INTR;
+}
+
+/** Asks the store. Locked, and let go meanwhile. */
+static int acquire(struct session *session, uint64_t host, uint32_t wait_ms,
+                   struct lease *ret_lease)
+{
+    int rc;
+
+    pthread_mutex_unlock(&session->lock);
+    rc = store_lease_acquire(session->tree->store, host, session->sid, 0, ret_lease, NULL);
+    pthread_mutex_lock(&session->lock);
+    if (rc == HF_BUSY && wait_ms > 0)
+        rc = wait_in_queue(session, host, wait_ms, ret_lease);
+    return rc;
+}
+
+/** Another thread asks for the lease, or gives it back: waits for that. */
+static int wait_for_another(struct session *session)
+{
+    while (session->acquiring) {
+        int64_t until = timer_now() + LOOK_FOR_SIGNALS_NS;
+        const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+
+        pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);
+        if (session->acquiring && is_interrupted(session->tree))
+            return HF_INTR;
+    }
+    return HF_OK;
+}
+
+int lease_acquire(struct session *session, uint32_t wait_ms)
 {
     struct tree *tree = session->tree;
     uint64_t host = tree_host(tree);
     struct lease lease;
     int rc;
 
-    if (session->acquiring) {
-        pthread_cond_wait(&session->cond, &session->lock);
-        return HF_OK;
-    }
+    if (session->acquiring)
+        return wait_for_another(session);
     session->acquiring = true;
-    pthread_mutex_unlock(&session->lock);
-    rc = store_lease_acquire(tree->store, host, session->sid, tree->options.wait_ms, &lease, NULL);
-    pthread_mutex_lock(&session->lock);
+    rc = acquire(session, host, wait_ms, &lease);
     session->acquiring = false;
     pthread_cond_broadcast(&session->cond);
     if (rc != HF_OK || lease.token <= session->lost || host != tree_host(tree))
@@ -62,6 +172,54 @@ int lease_acquire(struct session *session)
     rc = catch_up(session, &lease);
     lease_granted(session, host, lease.token);
     return rc;
+}
+
+int lease_ask(struct session *session, uint32_t wait_ms, int64_t *ret_at)
+{
+    uint64_t host = tree_host(session->tree);
+    struct lease lease;
+    bool here, elsewhere;
+
+    pthread_mutex_lock(&session->lock);
+    here = session->token != 0;
+    elsewhere = session->acquiring; /* a thread asks already */
+    if (!here && !elsewhere)
+        session->asked = true;
+    pthread_mutex_unlock(&session->lock);
+    if (here)
+        return HF_OK;
+    if (elsewhere || tree_is_fenced(session->tree))
+        return HF_PENDING;
+    return ask_store(session, host, wait_ms, &lease, ret_at);
+}
+
+void lease_withdraw(struct session *session)
+{
+    struct tree *tree = session->tree;
+    bool asked;
+
+    pthread_mutex_lock(&session->lock);
+    asked = session->asked && !session->acquiring && session->token == 0;
+    if (asked)
+        session->acquiring =
+            true; /* or a grant would be given back with it that somebody just had */
+    session->asked = false;
+    pthread_mutex_unlock(&session->lock);
+    if (!asked)
+        return;
+    store_lease_withdraw(tree->store, tree_host(tree), session->sid, NULL);
+    pthread_mutex_lock(&session->lock);
+    session->acquiring = false;
+    pthread_cond_broadcast(&session->cond);
+    pthread_mutex_unlock(&session->lock);
+}
+
+void lease_answered(struct session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    session->answers++;
+    pthread_cond_broadcast(&session->cond);
+    pthread_mutex_unlock(&session->lock);
 }
 
 /** The lock that somebody has on the session's lease file: it was made to hold the lease. */

@@ -388,7 +388,7 @@ int session_directory(struct session *session, uint64_t ino, struct inode **ret_
 /* --- changing --------------------------------------------------------------------------------- */
 
 /** May let go of the lock. 0: a change may be made before the lock is let go. */
-static int admit(struct session *session)
+static int admit(struct session *session, uint32_t wait_ms)
 {
     int rc;
 
@@ -411,7 +411,7 @@ static int admit(struct session *session)
             session->releasing = false;
             return session->loaded ? HF_OK : session_reload(session, NULL);
         }
-        rc = lease_acquire(session);
+        rc = lease_acquire(session, wait_ms);
         if (rc != HF_OK)
             return rc;
     }
@@ -424,7 +424,7 @@ static int change_session(struct session *session, int (*apply)(struct session *
 
     if (rc != HF_OK)
         return rc;
-    rc = admit(session);
+    rc = admit(session, session->tree->options.wait_ms);
     if (rc == HF_OK)
         rc = apply(session, arg);
     if (rc != HF_OK)
@@ -442,7 +442,7 @@ static int change_shared(struct session *session, int (*apply)(struct session *,
     if (rc != HF_OK)
         goto out;
     do {
-        rc = admit(session);
+        rc = admit(session, 0);
         if (rc != HF_OK)
             break;
         rc = apply(session, arg);
@@ -484,6 +484,18 @@ static int apply_nothing(struct session *session, void *arg)
 int session_admit(struct session *session)
 {
     return session_change(session, apply_nothing, NULL);
+}
+
+int session_admit_now(struct session *session)
+{
+    int rc = session_lock(session);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = admit(session, 0);
+    if (rc != HF_OK)
+        session_unlock(session);
+    return rc;
 }
 
 int64_t session_now(const struct session *session)

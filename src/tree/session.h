@@ -100,13 +100,15 @@ struct session {
 
     struct attempt attempt; /* the commit that was tried last */
 
-    uint64_t token; /* the lease; 0: not held. Of a lost session: the one that it had */
-    uint64_t host;  /* the host session that it was granted to */
-    bool fenced;    /* of a lost session: the lease is gone for certain */
-    bool acquiring; /* a grant is being asked for, or given back */
-    bool releasing; /* a recall is being obeyed; a change clears it */
-    uint64_t lost;  /* the latest token that was taken away */
-    uint64_t early; /* a token that was recalled before its grant arrived */
+    uint64_t token;   /* the lease; 0: not held. Of a lost session: the one that it had */
+    uint64_t host;    /* the host session that it was granted to */
+    bool fenced;      /* of a lost session: the lease is gone for certain */
+    bool acquiring;   /* a grant is being asked for, or given back */
+    bool releasing;   /* a recall is being obeyed; a change clears it */
+    bool asked;       /* a place in the queue is held for requests without a thread (leasewait.h) */
+    uint64_t answers; /* how often the store said that the lease may be had */
+    uint64_t lost;    /* the latest token that was taken away */
+    uint64_t early;   /* a token that was recalled before its grant arrived */
     int64_t
         yield_by; /* of a recall: for so long what a close(2) leaves behind is waited for (timer_now()) */
     atomic_uint_fast64_t
@@ -146,6 +148,8 @@ int session_change(struct session *session, int (*apply)(struct session *session
                    void *arg);
 /** As session_change() with nothing to change: the session is locked, and may be changed. */
 int session_admit(struct session *session);
+/** The same without waiting for a lease that is pinned elsewhere. */
+int session_admit_now(struct session *session);
 /** The time for what changes now. */
 int64_t session_now(const struct session *session);
 /** Notes a change that was just made; it is committed in time. `data`: of an open file's data, which a

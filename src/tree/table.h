@@ -7,7 +7,7 @@
  *      worker thread: events of the store, the kernel's invalidation, eviction (worker.c)
  *
  * Lock order: top_lock, create_lock, session.change_lock, session.lock (of a session, then of a view of it),
- * filelocks.lock, tree.lock, then timer.lock or worker.lock.
+ * filelocks.lock, leasewaits.lock, tree.lock, then timer.lock or worker.lock.
  * No lock is held while the kernel is told to forget something.
  */
 #ifndef TREE_TABLE_H
@@ -18,6 +18,7 @@
 
 #include "tree/claims.h"
 #include "tree/filelock.h"
+#include "tree/leasewait.h"
 #include "tree/negatives.h"
 #include "tree/session.h"
 #include "tree/timer.h"
@@ -54,6 +55,7 @@ struct tree {
     struct negatives negatives; /* at the top */
 
     struct filelocks filelocks;
+    struct leasewaits leasewaits;
 
     unsigned known_hosts; /* worker thread: other_hosts at the last event */
 

@@ -47,6 +47,7 @@ static struct tree *tree_new(struct store *store, const struct tree_options *opt
     pthread_mutex_init(&tree->create_lock, NULL);
     pthread_mutex_init(&tree->lock, NULL);
     filelocks_init(&tree->filelocks);
+    leasewaits_init(&tree->leasewaits);
     tree->cache = blob_cache_new(store, tree->options.memory_limit / 4);
     evict_init(tree);
     tree->locks = lock_table_new();
@@ -116,6 +117,7 @@ static void free_session_node(struct hnode *node, void *arg)
 
 static void tree_free(struct tree *tree)
 {
+    leasewaits_clear(tree);
     htable_each(&tree->sessions, free_session_node, NULL);
     htable_free(&tree->sessions);
     negatives_free(negatives_take(&tree->negatives));

@@ -43,6 +43,9 @@ struct tree_kernel {
     void (*expire_entry)(void *arg, uint64_t parent, const char *name);
     /** Forget the attributes and, with `data`, the cached content of an inode. */
     void (*inval_inode)(void *arg, uint64_t inode, bool data);
+    /** Whether the request that this thread works on was interrupted by a signal; or NULL. It is asked on the
+     *  thread that has called the tree, while it waits for another host. */
+    bool (*interrupted)(void *arg);
     void *arg;
 };
 
@@ -176,7 +179,8 @@ int tree_removexattr(struct tree *tree, const struct tree_caller *caller, uint64
 /** The store's space, as statfs(2) tells it. */
 int tree_statfs(struct tree *tree, uint64_t inode, struct statvfs *ret_stat);
 
-/** Locks through an open file; see locks.h for waiting. A lock request takes the session's lease. */
+/** Locks through an open file; see locks.h for waiting. A lock request takes the session's lease; with `wait` it
+ *  waits for that too. */
 int tree_lock(struct tree_handle *handle, const struct lock_request *request, bool wait,
               lock_done_fn done, void *arg, uint64_t *ret_ticket);
 bool tree_lock_cancel(struct tree *tree, uint64_t ticket);

@@ -217,6 +217,89 @@ static void each_close_is_seen_by_the_next_open_elsewhere(void **state)
     stop_second(m, point);
 }
 
+static void on_signal(int signal)
+{
+    (void)signal;
+}
+
+/** A child that a signal can interrupt in `wait`; its exit status is what wait() returned. `fd` it must not have,
+ *  or that would stay open. */
+static pid_t start_waiting(int (*wait)(const char *path), const char *path, int fd)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    pid_t pid = mounted_fork();
+
+    if (pid != 0)
+        return pid;
+    close(fd);
+    sigaction(SIGUSR1, &action, NULL);
+    _exit(wait(path));
+}
+
+static int lock_waiting(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return 255;
+    return flock(fd, LOCK_EX) == 0 ? 0 : errno;
+}
+
+static int end_of(pid_t pid)
+{
+    int status;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/** What flock(1) does with .holdfast/lease. */
+static void a_lock_on_the_lease_file_waits_for_the_session(void **state)
+{
+    struct mounted *m = *state;
+    char point[128], path[192];
+    int fd;
+    pid_t pid;
+
+    start_second(m, "defaults", point, sizeof point);
+    fd = open(mounted_path(m, ".holdfast/lease"), O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+    snprintf(path, sizeof path, "%s/s/locked-out", point);
+    assert_int_equal(create_file(path), EBUSY);
+    snprintf(path, sizeof path, "%s/s/.holdfast/lease", point);
+    pid = start_waiting(lock_waiting, path, fd);
+    mounted_await_blocked(pid, SYS_flock);
+    assert_int_equal(kill(pid, SIGUSR1), 0);
+    assert_int_equal(end_of(pid), EINTR);
+    pid = start_waiting(lock_waiting, path, fd);
+    mounted_await_blocked(pid, SYS_flock);
+    assert_int_equal(create_file(mounted_path(m, "mine")), 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(end_of(pid), 0);
+    stop_second(m, point);
+}
+
+static void a_signal_ends_the_wait_for_a_pinned_session(void **state)
+{
+    struct mounted *m = *state;
+    char point[128], path[192];
+    int fd;
+    pid_t pid;
+
+    start_second(m, "wait=10m", point, sizeof point);
+    fd = open(mounted_path(m, "pinned"), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    assert_int_equal(write(fd, "x", 1), 1);
+    snprintf(path, sizeof path, "%s/s/never", point);
+    pid = start_waiting(create_file, path, fd);
+    mounted_await_blocked(pid, SYS_openat);
+    assert_int_equal(kill(pid, SIGUSR1), 0);
+    assert_int_equal(end_of(pid), EINTR);
+    assert_int_equal(close(fd), 0);
+    stop_second(m, point);
+}
+
 /** The client's .session-operation-locks: locks in the shared tree hold on every mount. */
 static void locks_of_the_shared_tree_hold_on_other_mounts(void **state)
 {
@@ -407,6 +490,8 @@ int main(void)
         cmocka_unit_test(a_mount_waits_for_a_pinned_session_as_long_as_it_was_told),
         cmocka_unit_test(the_sessions_of_a_killed_mount_are_free_at_once),
         cmocka_unit_test(each_close_is_seen_by_the_next_open_elsewhere),
+        cmocka_unit_test(a_lock_on_the_lease_file_waits_for_the_session),
+        cmocka_unit_test(a_signal_ends_the_wait_for_a_pinned_session),
         cmocka_unit_test(locks_of_the_shared_tree_hold_on_other_mounts),
         cmocka_unit_test(a_warm_look_asks_the_store_nothing),
         cmocka_unit_test(an_ordinary_user_mounts_through_fusermount),

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -120,6 +121,166 @@ static void closing_it_lets_go(void **state)
     assert_string_equal(text, "lease versions ");
 }
 
+/* --- waiting --------------------------------------------------------------------------------------- */
+
+struct waiting {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+    int status;
+};
+
+static void lock_done(int status, void *arg)
+{
+    struct waiting *waiting = arg;
+
+    pthread_mutex_lock(&waiting->lock);
+    waiting->done = true;
+    waiting->status = status;
+    pthread_cond_signal(&waiting->cond);
+    pthread_mutex_unlock(&waiting->lock);
+}
+
+static int await_lock(struct waiting *waiting)
+{
+    int status;
+
+    pthread_mutex_lock(&waiting->lock);
+    while (!waiting->done)
+        pthread_cond_wait(&waiting->cond, &waiting->lock);
+    status = waiting->status;
+    pthread_mutex_unlock(&waiting->lock);
+    return status;
+}
+
+static void waiting_lock_gets_the_session_when_it_is_let_go(void **state)
+{
+    struct pair *pair = *state;
+    struct tree_handle *a = open_lease(&pair->a), *b = open_lease(&pair->b);
+    struct lock_request lock = lock_of(&pair->b, b, LOCK_TYPE_WRITE);
+    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    uint64_t ticket;
+
+    assert_int_equal(set_lock(&pair->a, a, LOCK_TYPE_WRITE), HF_OK);
+    assert_int_equal(tree_lock(b, &lock, true, lock_done, &waiting, &ticket), HF_PENDING);
+    assert_false(waiting.done);
+    assert_int_equal(mount_mkdir(&pair->a, "s/d", 0755), HF_OK);
+    assert_int_equal(set_lock(&pair->a, a, LOCK_TYPE_NONE), HF_OK);
+    assert_int_equal(await_lock(&waiting), HF_OK);
+    assert_int_equal(mount_mkdir(&pair->a, "s/e", 0755), HF_BUSY);
+    assert_int_equal(mount_mkdir(&pair->b, "s/e", 0755), HF_OK);
+    assert_int_equal(mount_closefile(a), HF_OK);
+    assert_int_equal(mount_closefile(b), HF_OK);
+}
+
+static void waiting_lock_can_be_interrupted(void **state)
+{
+    struct pair *pair = *state;
+    struct tree_handle *a = open_lease(&pair->a), *b = open_lease(&pair->b);
+    struct lock_request lock = lock_of(&pair->b, b, LOCK_TYPE_WRITE);
+    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    uint64_t ticket;
+
+    assert_int_equal(set_lock(&pair->a, a, LOCK_TYPE_WRITE), HF_OK);
+    assert_int_equal(tree_lock(b, &lock, true, lock_done, &waiting, &ticket), HF_PENDING);
+    assert_true(tree_lock_cancel(pair->b.tree, ticket));
+    assert_int_equal(await_lock(&waiting), HF_INTR);
+    assert_false(tree_lock_cancel(pair->b.tree, ticket));
+    assert_int_equal(set_lock(&pair->a, a, LOCK_TYPE_NONE), HF_OK);
+    assert_int_equal(mount_mkdir(&pair->a, "s/d", 0755), HF_OK);
+    assert_int_equal(mount_closefile(a), HF_OK);
+    assert_int_equal(mount_closefile(b), HF_OK);
+}
+
+/** With the lease, a request that waits for another process of its own mount waits in the lock table. */
+static void waiting_lock_waits_for_its_own_mount_too(void **state)
+{
+    struct pair *pair = *state;
+    struct tree_handle *a = open_lease(&pair->a), *b1 = open_lease(&pair->b),
+                       *b2 = open_lease(&pair->b);
+    struct lock_request first = lock_of(&pair->b, b1, LOCK_TYPE_WRITE),
+                        second = lock_of(&pair->b, b2, LOCK_TYPE_WRITE);
+    struct waiting one = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    struct waiting two = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    uint64_t ticket;
+
+    second.owner = 2;
+    assert_int_equal(set_lock(&pair->a, a, LOCK_TYPE_WRITE), HF_OK);
+    assert_int_equal(tree_lock(b1, &first, true, lock_done, &one, &ticket), HF_PENDING);
+    assert_int_equal(tree_lock(b2, &second, true, lock_done, &two, &ticket), HF_PENDING);
+    assert_int_equal(mount_closefile(a), HF_OK);
+    assert_int_equal(await_lock(&one), HF_OK);
+    assert_false(two.done);
+    assert_int_equal(mount_closefile(b1), HF_OK);
+    assert_int_equal(await_lock(&two), HF_OK);
+    assert_int_equal(mount_closefile(b2), HF_OK);
+}
+
+/** A mount that ends interrupts those who wait. */
+static void waiting_lock_ends_with_the_mount(void **state)
+{
+    struct pair *pair = *state;
+    struct tree_handle *a = open_lease(&pair->a), *b = open_lease(&pair->b);
+    struct lock_request lock = lock_of(&pair->b, b, LOCK_TYPE_WRITE);
+    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    uint64_t ticket;
+    char url[80];
+
+    assert_int_equal(set_lock(&pair->a, a, LOCK_TYPE_WRITE), HF_OK);
+    assert_int_equal(tree_lock(b, &lock, true, lock_done, &waiting, &ticket), HF_PENDING);
+    snprintf(url, sizeof url, "%s", store_info(pair->b.store)->location);
+    assert_int_equal(mount_close(&pair->b), HF_OK);
+    assert_int_equal(await_lock(&waiting), HF_INTR);
+    assert_int_equal(mount_closefile(a), HF_OK);
+    mount_open(&pair->b, url);
+}
+
+static atomic_bool signalled;
+
+static bool is_signalled(void *arg)
+{
+    (void)arg;
+    return atomic_load(&signalled);
+}
+
+static void *try_to_change(void *arg)
+{
+    static int status;
+
+    status = mount_mkdir(arg, "s/d", 0755);
+    return &status;
+}
+
+/** A mount that waits for pinned sessions, on a thread of each request. */
+static void signal_ends_the_wait_of_a_change(void **state)
+{
+    struct tree_options options = {.wait_ms = 600000, .kernel = {.interrupted = is_signalled}};
+    const struct timespec pause = {.tv_nsec = 50000000};
+    struct pair *pair = *state;
+    struct tree_handle *a = open_lease(&pair->a);
+    struct mount c;
+    pthread_t thread;
+    void *status;
+
+    options.identity.host_name = "c";
+    options.identity.mount_id[0] = 99;
+    mount_open_with(&c, store_info(pair->a.store)->location, &options);
+    assert_int_equal(set_lock(&pair->a, a, LOCK_TYPE_WRITE), HF_OK);
+    atomic_store(&signalled, false);
+    assert_int_equal(pthread_create(&thread, NULL, try_to_change, &c), 0);
+    nanosleep(&pause, NULL); /* it may come to wait or not: both are interrupted */
+    atomic_store(&signalled, true);
+    assert_int_equal(pthread_join(thread, &status), 0);
+    assert_int_equal(*(int *)status, HF_INTR);
+    atomic_store(&signalled, false);
+    assert_int_equal(pthread_create(&thread, NULL, try_to_change, &c), 0);
+    nanosleep(&pause, NULL);
+    assert_int_equal(mount_closefile(a), HF_OK);
+    assert_int_equal(pthread_join(thread, &status), 0);
+    assert_int_equal(*(int *)status, HF_OK);
+    assert_int_equal(mount_close(&c), HF_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -127,6 +288,11 @@ int main(void)
         TEST(opening_it_takes_nothing),
         TEST(write_lock_holds_the_session),
         TEST(closing_it_lets_go),
+        TEST(waiting_lock_gets_the_session_when_it_is_let_go),
+        TEST(waiting_lock_can_be_interrupted),
+        TEST(waiting_lock_waits_for_its_own_mount_too),
+        TEST(waiting_lock_ends_with_the_mount),
+        TEST(signal_ends_the_wait_of_a_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
