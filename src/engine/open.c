@@ -12,6 +12,7 @@
 #include "engine/decorator/faulty.h"
 #include "engine/decorator/trace.h"
 #include "engine/memory/memory.h"
+#include "engine/remote/remote.h"
 #include "engine/sqlite/sqlite.h"
 
 #define URL_MAX_SIZE 1024
@@ -92,7 +93,9 @@ static int open_url(const char *url, const struct request *request, struct store
         return open_trace(rest, request, ret_store, err);
     if ((rest = after(url, "faulty(")))
         return open_faulty(rest, request, ret_store, err);
-    if (after(url, "holdfast://") || after(url, "postgresql://"))
+    if ((rest = after(url, "holdfast://")))
+        return remote_store_open(rest, request->flags, request->clock, ret_store, err);
+    if (after(url, "postgresql://"))
         return hf_fail(err, HF_UNSUPPORTED, "this build cannot open stores like %s", url);
     return hf_fail(err, HF_INVAL,
                    "not the URL of a store: \"%s\" (one looks like sqlite:/path/to/store.db)", url);

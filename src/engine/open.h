@@ -13,6 +13,7 @@
  *                                ?tenant=NAME: the tenant's own store, /path/to/store.db.tenants/NAME.db
  *                                ("default": the file itself); several options are joined by &
  *   memory: | memory:NAME        in memory; handles of one process with the same NAME share it
+ *   holdfast://HOST[:PORT]       what a server keeps (remote/remote.h); it is never made
  *   trace+URL                    logs every call of the store below, with its time and result
  *   faulty(SPEC)+URL             fails calls of the store below as SPEC says (decorator/faulty.h)
  * HF_NOENT without STORE_CREATE, HF_NEWER for a later schema, HF_INVAL for a bad URL. The caller owns

@@ -40,7 +40,7 @@ static void a_url_that_names_no_store_is_refused_with_a_sentence(void **state)
         {"faulty()+", HF_INVAL},
         {"trace+", HF_INVAL},
         {"trace+nothing:", HF_INVAL},
-        {"holdfast://host:1", HF_UNSUPPORTED},
+        {"holdfast://host:x", HF_INVAL},
         {"postgresql://host/db", HF_UNSUPPORTED},
     };
 

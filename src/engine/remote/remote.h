@@ -30,4 +30,15 @@
 int remote_store_open(const char *rest, unsigned flags, const struct clock *clock,
                       struct store **ret_store, struct hf_error *err);
 
+/** What a handle has done so far: for tests and benchmarks. */
+struct remote_counters {
+    uint64_t requests;    /**< of callers, each time they were sent */
+    uint64_t retries;     /**< of those: taken back from a connection that broke */
+    uint64_t beats;       /**< heartbeats */
+    uint64_t connections; /**< tried */
+    uint64_t ups;         /**< that came about */
+    uint64_t losses;      /**< and broke */
+};
+void remote_store_counters(struct store *store, struct remote_counters *ret_counters);
+
 #endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** The handle of a remote store, and how its slots ask. Private to src/engine/remote. */
+#ifndef ENGINE_REMOTE_ENGINE_H
+#define ENGINE_REMOTE_ENGINE_H
+
+#include "engine/remote/link.h"
+#include "store/engine.h"
+#include "wire/convert.h"
+
+struct remote_store {
+    struct store base;
+    struct remote_address address;
+    struct tls *tls;
+    struct teller teller; /* its lock is taken last */
+    struct link link;
+};
+
+/** The engine's own handle of a store. */
+struct remote_store *remote_store_of(struct store *store);
+
+/** A request of one kind, on the stack. */
+#define REMOTE_REQUEST(name, kind, field, message)                                                 \
+    Holdfast__Wire__Request name = HOLDFAST__WIRE__REQUEST__INIT;                                  \
+    (name).op_case = HOLDFAST__WIRE__REQUEST__OP_##kind;                                           \
+    (name).field = (message)
+
+/** Whether a reply tells of success with such a result: else a status, with its sentence. */
+int remote_check(const Holdfast__Wire__Reply *reply, Holdfast__Wire__Reply__ResultCase expected,
+                 struct hf_error *err);
+
+/** Asks, and checks the one reply. `ret_frame` (NULL: not wanted) is freed by the caller. */
+int remote_ask(struct store *store, Holdfast__Wire__Request *request, uint64_t host,
+               Holdfast__Wire__Reply__ResultCase expected, Holdfast__Wire__Frame **ret_frame,
+               struct hf_error *err);
+/** The same for an answer that is a number. */
+int remote_ask_number(struct store *store, Holdfast__Wire__Request *request, uint64_t host,
+                      uint64_t *ret_number, struct hf_error *err);
+
+/** Sends objects in frames of about WIRE_BATCH_BYTES, each after what it refers to. */
+int remote_upload(struct store *store, const struct object *objects, size_t n,
+                  struct hf_error *err);
+
+/* The slots of struct store_ops, whose contract is that of store.h. */
+
+/** Objects (objects.c). */
+int remote_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err);
+int remote_get(struct store *store, const struct object_id *ids, size_t n, struct buf *ret_contents,
+               struct hf_error *err);
+int remote_missing(struct store *store, const struct object_id *ids, size_t n, bool *ret_missing,
+                   struct hf_error *err);
+
+/** Sessions and their commits (sessions.c). */
+int remote_session_find(struct store *store, const char *name, struct session_head *ret_head,
+                        struct hf_error *err);
+int remote_session_head(struct store *store, uint64_t sid, struct session_head *ret_head,
+                        struct hf_error *err);
+int remote_session_create(struct store *store, uint64_t host, const char *name,
+                          const struct commit *first, struct lease *ret_lease,
+                          struct hf_error *err);
+int remote_session_rename(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                          const char *name, enum session_rename_mode mode, uint64_t other_token,
+                          struct hf_error *err);
+int remote_session_delete(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                          struct hf_error *err);
+int remote_session_undelete(struct store *store, uint64_t sid, const char *name,
+                            struct hf_error *err);
+int remote_commit(struct store *store, uint64_t host, const struct commit *commit,
+                  uint64_t *ret_version, struct hf_error *err);
+int remote_rescue(struct store *store, uint64_t host, const struct commit *commit,
+                  const char *reason, uint64_t *ret_rescue_id, struct hf_error *err);
+int remote_sync(struct store *store, struct hf_error *err);
+
+/** The host session (hosts.c). */
+int remote_host_register(struct store *store, const struct host_identity *identity,
+                         const struct store_listener *listener, uint64_t *ret_host,
+                         struct hf_error *err);
+int remote_host_heartbeat(struct store *store, uint64_t host, struct hf_error *err);
+int remote_host_end(struct store *store, uint64_t host, struct hf_error *err);
+int64_t remote_deadline(struct store *store, uint64_t host);
+
+/** Leases and locks (leases.c). */
+int remote_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                         struct lease *ret_lease, struct hf_error *err);
+int remote_lease_release(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                         struct hf_error *err);
+int remote_lease_refuse(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
+                        const char *pinned_by, struct hf_error *err);
+int remote_lease_break(struct store *store, uint64_t sid, uint64_t token, const char *reason,
+                       struct hf_error *err);
+int remote_lock_set(struct store *store, uint64_t host, const struct store_lock *lock,
+                    struct store_lock *ret_conflict, struct hf_error *err);
+int remote_lock_test(struct store *store, uint64_t host, const struct store_lock *lock,
+                     struct store_lock *ret_conflict, struct hf_error *err);
+
+/** Lists (lists.c). */
+int remote_session_list(struct store *store, const struct session_filter *filter,
+                        session_visit_fn visit, void *arg, struct hf_error *err);
+int remote_history(struct store *store, uint64_t sid, uint64_t from, uint64_t limit,
+                   history_visit_fn visit, void *arg, struct hf_error *err);
+int remote_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err);
+int remote_lease_list(struct store *store, lease_visit_fn visit, void *arg, struct hf_error *err);
+int remote_audit(struct store *store, uint64_t sid, uint64_t from, audit_visit_fn visit, void *arg,
+                 struct hf_error *err);
+int remote_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
+                         struct hf_error *err);
+int remote_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err);
+int remote_check_store(struct store *store, check_report_fn report, void *arg,
+                       struct hf_error *err);
+
+/** Snapshots and statistics (snapshots.c). */
+int remote_snapshot_create(struct store *store, const char *name, const char *const *globs,
+                           size_t n, struct hf_error *err);
+int remote_snapshot_delete(struct store *store, const char *name, struct hf_error *err);
+int remote_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err);
+
+#endif

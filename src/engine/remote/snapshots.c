@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshots and statistics. */
+#include "engine/remote/engine.h"
+
+int remote_snapshot_create(struct store *store, const char *name, const char *const *globs,
+                           size_t n, struct hf_error *err)
+{
+    Holdfast__Wire__SnapshotRequest snapshot = HOLDFAST__WIRE__SNAPSHOT_REQUEST__INIT;
+    REMOTE_REQUEST(request, SNAPSHOT_CREATE, snapshot_create, &snapshot);
+    struct wire_arena arena = {0};
+    int rc = wire_fill_texts(globs, n, &arena, &snapshot.globs, err);
+
+    snapshot.n_globs = n;
+    snapshot.name = wire_fill_text(name);
+    if (rc == HF_OK)
+        rc = remote_ask(store, &request, 0, HOLDFAST__WIRE__REPLY__RESULT__NOT_SET, NULL, err);
+    wire_arena_free(&arena);
+    return rc;
+}
+
+int remote_snapshot_delete(struct store *store, const char *name, struct hf_error *err)
+{
+    Holdfast__Wire__SnapshotRequest snapshot = HOLDFAST__WIRE__SNAPSHOT_REQUEST__INIT;
+    REMOTE_REQUEST(request, SNAPSHOT_DELETE, snapshot_delete, &snapshot);
+
+    snapshot.name = wire_fill_text(name);
+    return remote_ask(store, &request, 0, HOLDFAST__WIRE__REPLY__RESULT__NOT_SET, NULL, err);
+}
+
+int remote_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err)
+{
+    Holdfast__Wire__Empty empty = HOLDFAST__WIRE__EMPTY__INIT;
+    REMOTE_REQUEST(request, STATS, stats, &empty);
+    Holdfast__Wire__Frame *frame;
+    int rc = remote_ask(store, &request, 0, HOLDFAST__WIRE__REPLY__RESULT_STATS, &frame, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = wire_read_stats(frame->reply->stats, ret_stats, err);
+    holdfast__wire__frame__free_unpacked(frame, NULL);
+    return rc;
+}
