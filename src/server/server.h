@@ -15,6 +15,7 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "store/store.h"
@@ -25,8 +26,9 @@ struct server_options {
     const char *store_url; /**< of the default tenant; those of others lie beside it */
     const char *listen;    /**< ADDR:PORT, [ADDR6]:PORT; port 0: any that is free */
     struct tls_files tls;
-    const char *rights;                /**< principal_list_load(), or NULL */
-    uint32_t ttl_ms;                   /**< HOST_TTL_DEFAULT_MS */
+    const char *rights; /**< principal_list_load(), or NULL */
+    uint32_t ttl_ms;    /**< HOST_TTL_DEFAULT_MS */
+    bool relaxed; /**< a close(2) waits for the medium only where the store says so; else always */
     unsigned max_connections;          /**< 4096 */
     unsigned max_connections_per_host; /**< 16 */
     uint64_t max_in_flight;            /**< bytes of unanswered requests of one host: 32 MiB */

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions and what is written to them. Tokens, base versions and closures are the engine's to check. */
+#include "server/handlers.h"
+#include "server/peer.h"
+#include "server/tenants.h"
+#include "wire/convert.h"
+
+static int fill_head(struct request *request, const struct session_head *head,
+                     Holdfast__Wire__Reply *reply, struct hf_error *err)
+{
+    int rc = wire_fill_head(head, &request->arena, &reply->head, err);
+
+    if (rc == HF_OK) {
+        reply->result_case = HOLDFAST__WIRE__REPLY__RESULT_HEAD;
+        visible_note(request->peer, head->sid);
+    }
+    return rc;
+}
+
+static void fill_number(uint64_t number, Holdfast__Wire__Reply *reply)
+{
+    reply->number = number;
+    reply->result_case = HOLDFAST__WIRE__REPLY__RESULT_NUMBER;
+}
+
+int handle_session_find(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
+{
+    struct session_head head;
+    const char *name;
+    int rc =
+        wire_read_text(request->message->session_find->name, "name", &request->arena, &name, err);
+
+    if (rc == HF_OK)
+        rc = store_session_find(request->peer->tenant->store, name, &head, err);
+    return rc == HF_OK ? fill_head(request, &head, reply, err) : rc;
+}
+
+int handle_session_head(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
+{
+    struct session_head head;
+    int rc = store_session_head(request->peer->tenant->store, request->message->session_head->sid,
+                                &head, err);
+
+    return rc == HF_OK ? fill_head(request, &head, reply, err) : rc;
+}
+
+int handle_session_create(struct request *request, Holdfast__Wire__Reply *reply,
+                          struct hf_error *err)
+{
+    const Holdfast__Wire__SessionCreateRequest *create = request->message->session_create;
+    struct commit first;
+    struct lease lease;
+    const char *name;
+    int rc = wire_read_text(create->name, "name", &request->arena, &name, err);
+
+    if (rc == HF_OK)
+        rc = wire_read_commit(create->first, &request->arena, &first, err);
+    if (rc == HF_OK)
+        rc = store_session_create(request->peer->tenant->store, create->host, name, &first, &lease,
+                                  err);
+    if (rc == HF_OK)
+        rc = wire_fill_lease(&lease, &request->arena, &reply->lease, err);
+    if (rc != HF_OK)
+        return rc;
+    visible_note(request->peer, lease.sid);
+    reply->result_case = HOLDFAST__WIRE__REPLY__RESULT_LEASE;
+    return HF_OK;
+}
+
+int handle_session_rename(struct request *request, Holdfast__Wire__Reply *reply,
+                          struct hf_error *err)
+{
+    const Holdfast__Wire__SessionRenameRequest *rename = request->message->session_rename;
+    enum session_rename_mode mode;
+    const char *name;
+    int rc = wire_read_text(rename->name, "name", &request->arena, &name, err);
+
+    (void)reply;
+    if (rc == HF_OK)
+        rc = wire_read_rename_mode(rename->mode, &mode, err);
+    if (rc != HF_OK)
+        return rc;
+    return store_session_rename(request->peer->tenant->store, rename->host, rename->sid,
+                                rename->token, name, mode, rename->other_token, err);
+}
+
+int handle_session_delete(struct request *request, Holdfast__Wire__Reply *reply,
+                          struct hf_error *err)
+{
+    const Holdfast__Wire__LeaseRequest *delete = request->message->session_delete;
+
+    (void)reply;
+    return store_session_delete(request->peer->tenant->store, delete->host, delete->sid,
+                                delete->token, err);
+}
+
+int handle_session_undelete(struct request *request, Holdfast__Wire__Reply *reply,
+                            struct hf_error *err)
+{
+    const Holdfast__Wire__SessionRequest *undelete = request->message->session_undelete;
+    const char *name;
+    int rc = wire_read_text_or_null(undelete->name, "name", &request->arena, &name, err);
+
+    (void)reply;
+    return rc == HF_OK
+               ? store_session_undelete(request->peer->tenant->store, undelete->sid, name, err)
+               : rc;
+}
+
+int handle_commit(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
+{
+    const Holdfast__Wire__CommitRequest *message = request->message->commit;
+    struct commit commit;
+    uint64_t version;
+    int rc = wire_read_commit(message->commit, &request->arena, &commit, err);
+
+    if (rc == HF_OK)
+        rc = store_commit(request->peer->tenant->store, message->host, &commit, &version, err);
+    if (rc == HF_OK)
+        fill_number(version, reply);
+    return rc;
+}
+
+int handle_sync(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
+{
+    (void)reply;
+    return store_sync(request->peer->tenant->store, err);
+}
+
+int handle_rescue(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
+{
+    const Holdfast__Wire__RescueRequest *rescue = request->message->rescue;
+    struct commit commit;
+    const char *reason;
+    uint64_t id;
+    int rc = wire_read_commit(rescue->commit, &request->arena, &commit, err);
+
+    if (rc == HF_OK)
+        rc = wire_read_text(rescue->reason, "reason", &request->arena, &reason, err);
+    if (rc == HF_OK)
+        rc = store_rescue(request->peer->tenant->store, rescue->host, &commit, reason, &id, err);
+    if (rc == HF_OK)
+        fill_number(id, reply);
+    return rc;
+}

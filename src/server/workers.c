@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/workers.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A thread that finds nothing to do for so long ends, if it is not the last. */
+#define IDLE_S 10
+
+struct workers {
+    unsigned max;
+    pthread_mutex_t lock; /**< guards what follows; nothing is acquired under it */
+    pthread_cond_t work;  /**< something was queued, or it is the end */
+    pthread_cond_t gone;  /**< a thread has ended */
+    struct task *first, **last;
+    unsigned queued, threads, idle;
+    bool ending;
+};
+
+static struct task *pop(struct workers *workers)
+{
+    struct task *task = workers->first;
+
+    workers->first = task->next;
+    if (!workers->first)
+        workers->last = &workers->first;
+    workers->queued--;
+    task->next = NULL;
+    return task;
+}
+
+/* Waits for work, the lock held. False: this thread is to end. */
+static bool wait_for_work(struct workers *workers)
+{
+    struct timespec until;
+    int rc = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += IDLE_S;
+    workers->idle++;
+    while (!workers->first && !workers->ending && rc != ETIMEDOUT)
+        rc = workers->threads > 1 ? pthread_cond_timedwait(&workers->work, &workers->lock, &until)
+                                  : pthread_cond_wait(&workers->work, &workers->lock);
+    workers->idle--;
+    return workers->first != NULL;
+}
+
+static void *work(void *arg)
+{
+    struct workers *workers = arg;
+
+    pthread_mutex_lock(&workers->lock);
+    while (workers->first || wait_for_work(workers)) {
+        struct task *task = pop(workers);
+
+        pthread_mutex_unlock(&workers->lock);
+        task->run(task);
+        pthread_mutex_lock(&workers->lock);
+    }
+    workers->threads--;
+    pthread_cond_broadcast(&workers->gone);
+    pthread_mutex_unlock(&workers->lock);
+    return NULL;
+}
+
+/* Starts one more thread, the lock held. It takes no signals: those are for the program's main thread. */
+static int add_thread(struct workers *workers)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    rc = pthread_create(&thread, NULL, work, workers);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0)
+        return rc;
+    pthread_detach(thread);
+    workers->threads++;
+    return 0;
+}
+
+static void init_conditions(struct workers *workers)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&workers->work, &attributes);
+    pthread_cond_init(&workers->gone, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static void destroy(struct workers *workers)
+{
+    pthread_cond_destroy(&workers->work);
+    pthread_cond_destroy(&workers->gone);
+    pthread_mutex_destroy(&workers->lock);
+    free(workers);
+}
+
+int workers_new(unsigned max, struct workers **ret_workers, struct hf_error *err)
+{
+    struct workers *workers = calloc(1, sizeof *workers);
+    int rc;
+
+    if (!workers)
+        return hf_fail(err, HF_NOMEM, "out of memory");
+    workers->max = max > 0 ? max : 1;
+    workers->last = &workers->first;
+    pthread_mutex_init(&workers->lock, NULL);
+    init_conditions(workers);
+    pthread_mutex_lock(&workers->lock);
+    rc = add_thread(workers);
+    pthread_mutex_unlock(&workers->lock);
+    if (rc != 0) {
+        destroy(workers);
+        return hf_fail(err, hf_status_from_errno(rc), "cannot start a thread: %s", strerror(rc));
+    }
+    *ret_workers = workers;
+    return HF_OK;
+}
+
+void workers_submit(struct workers *workers, struct task *task)
+{
+    pthread_mutex_lock(&workers->lock);
+    task->next = NULL;
+    *workers->last = task;
+    workers->last = &task->next;
+    workers->queued++;
+    /* Without a further thread those that there are get to it in the end. */
+    if (workers->idle < workers->queued && workers->threads < workers->max)
+        (void)add_thread(workers);
+    pthread_cond_signal(&workers->work);
+    pthread_mutex_unlock(&workers->lock);
+}
+
+void workers_free(struct workers *workers)
+{
+    if (!workers)
+        return;
+    pthread_mutex_lock(&workers->lock);
+    workers->ending = true;
+    pthread_cond_broadcast(&workers->work);
+    while (workers->threads > 0)
+        pthread_cond_wait(&workers->gone, &workers->lock);
+    pthread_mutex_unlock(&workers->lock);
+    destroy(workers);
+}
