@@ -45,8 +45,9 @@ struct store;
 /**
  * Opens the store that a URL names (src/engine/open.h knows the schemes); see there.
  * Closes it: waits for calls of its own threads, dissolves the host sessions that it registered (their
- * leases become free), frees it. Those with a TTL live on, until their time is over or they are registered
- * again through another handle: a server that is restarted ends nobody's. NULL is fine. No call may be under
+ * leases become free), frees it. Where many mounts are served through an embedded handle, those with a TTL
+ * live on, until their time is over or they are registered again through another handle: a server that is
+ * restarted ends nobody's host session. NULL is fine. No call may be under
  * way.
  */
 void store_close(struct store *store);
