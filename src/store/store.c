@@ -182,11 +182,6 @@ int store_rescue(struct store *store, uint64_t host, const struct commit *commit
 
 /* --- host sessions and leases ------------------------------------------------------------------ */
 
-static int absent(const struct store *store, struct hf_error *err)
-{
-    return hf_fail(err, HF_UNSUPPORTED, "the engine %s cannot do that", store->ops->name);
-}
-
 int store_host_register(struct store *store, const struct host_identity *identity,
                         const struct store_listener *listener, uint64_t *ret_host,
                         struct hf_error *err)
@@ -208,8 +203,6 @@ int store_host_detach(struct store *store, uint64_t host, uint32_t grace_ms, str
 {
     int rc = check_writable(store, err);
 
-    if (rc == HF_OK && !store->ops->host_detach)
-        rc = absent(store, err);
     return rc != HF_OK ? rc : store->ops->host_detach(store, host, grace_ms, err);
 }
 
@@ -217,14 +210,12 @@ int store_host_end(struct store *store, uint64_t host, struct hf_error *err)
 {
     int rc = check_writable(store, err);
 
-    if (rc == HF_OK && !store->ops->host_end)
-        rc = absent(store, err);
     return rc != HF_OK ? rc : store->ops->host_end(store, host, err);
 }
 
 int64_t store_host_deadline(struct store *store, uint64_t host)
 {
-    return store->ops->host_deadline ? store->ops->host_deadline(store, host) : INT64_MAX;
+    return store->ops->host_deadline(store, host);
 }
 
 int store_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err)
@@ -252,8 +243,6 @@ int store_lease_ask(struct store *store, uint64_t host, uint64_t sid, uint32_t w
     assert(ret_lease && ret_again);
     if (rc == HF_OK)
         rc = check_sid(sid, err);
-    if (rc == HF_OK && !store->ops->lease_ask)
-        rc = absent(store, err);
     return rc != HF_OK
                ? rc
                : store->ops->lease_ask(store, host, sid, wait_ms, ret_lease, ret_again, err);
@@ -265,8 +254,6 @@ int store_lease_withdraw(struct store *store, uint64_t host, uint64_t sid, struc
 
     if (rc == HF_OK)
         rc = check_sid(sid, err);
-    if (rc == HF_OK && !store->ops->lease_withdraw)
-        rc = absent(store, err);
     return rc != HF_OK ? rc : store->ops->lease_withdraw(store, host, sid, err);
 }
 

@@ -35,7 +35,7 @@ static void remove_store(const char *url)
 static int open_plain(const char *url, unsigned flags, struct store **ret_store,
                       struct hf_error *err)
 {
-    return store_open(url, flags, NULL, NULL, ret_store, err);
+    return store_open(url, flags, NULL, &contract_clock, ret_store, err);
 }
 
 static int open_decorated(const char *url, unsigned flags, struct store **ret_store,
@@ -47,7 +47,7 @@ static int open_decorated(const char *url, unsigned flags, struct store **ret_st
 
     snprintf(faulty, sizeof faulty, "faulty()+%s", url);
     rc = open_plain(faulty, flags, &below, err);
-    return rc == HF_OK ? trace_store_new(below, &clock_system, -1, ret_store, err) : rc;
+    return rc == HF_OK ? trace_store_new(below, &contract_clock, -1, ret_store, err) : rc;
 }
 
 static int open_keyed(const char *url, unsigned flags, struct store **ret_store,
@@ -55,7 +55,7 @@ static int open_keyed(const char *url, unsigned flags, struct store **ret_store,
 {
     struct store_create_options options = {.strict = true, .keyed = true};
 
-    return store_open(url, flags, &options, NULL, ret_store, err);
+    return store_open(url, flags, &options, &contract_clock, ret_store, err);
 }
 
 int main(int argc, char **argv)
@@ -65,17 +65,26 @@ int main(int argc, char **argv)
          .new_url = new_url,
          .open = open_plain,
          .remove = remove_store,
-         .durable = true},
+         .durable = true,
+         .hosts = true,
+         .ttl = true,
+         .turn = contract_clock_turn},
         {.name = "trace+faulty+sqlite",
          .new_url = new_url,
          .open = open_decorated,
          .remove = remove_store,
-         .durable = true},
+         .durable = true,
+         .hosts = true,
+         .ttl = true,
+         .turn = contract_clock_turn},
         {.name = "keyed strict sqlite",
          .new_url = new_url,
          .open = open_keyed,
          .remove = remove_store,
-         .durable = true},
+         .durable = true,
+         .hosts = true,
+         .ttl = true,
+         .turn = contract_clock_turn},
     };
     int failed = 0;
 

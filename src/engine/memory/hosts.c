@@ -111,7 +111,7 @@ void memory_hosts_tick(struct memory_store *handle)
     /* Only now: one that died at the same time must not inherit. */
     for (uint64_t host = 1; any && host <= world->nhosts; host++) {
         if (memory_host_of(world, host)->expired)
-            settle(handle, host, LEASE_HOLDER_DEAD, "nothing was heard of the host for its TTL");
+            settle(handle, host, LEASE_HOLDER_DEAD, "nothing was heard of it for its time");
         memory_host_of(world, host)->expired = false;
     }
 }

@@ -114,8 +114,6 @@ int memory_lease_check(struct memory_store *handle, struct memory_session *sessi
 {
     int rc = lease_check_commit(&session->lease, host, token, err);
 
-    if (rc == HF_OK)
-        rc = memory_host_check(handle->world, host, err);
     if (rc != HF_OK)
         memory_audit_add(handle, AUDIT_FENCED, session->head.sid, host, token, NULL, NULL);
     return rc;

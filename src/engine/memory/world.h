@@ -224,7 +224,7 @@ int memory_audit(struct store *store, uint64_t sid, uint64_t from, audit_visit_f
 int memory_lease_apply(struct memory_store *handle, struct memory_session *session,
                        const struct lease_request *request, const char *text,
                        struct lease_step *ret_step, struct hf_error *err);
-/** Refuses whoever does not hold the lease or is dead: HF_FENCED, and an audit entry. */
+/** Refuses whoever does not hold the lease: HF_FENCED, and an audit entry. The token alone decides. */
 int memory_lease_check(struct memory_store *handle, struct memory_session *session, uint64_t host,
                        uint64_t token, struct hf_error *err);
 /** Adds an entry to the audit trail. `detail` may be NULL. */

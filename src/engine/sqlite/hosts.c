@@ -6,6 +6,7 @@
 
 #include "engine/sqlite/leases.h"
 #include "engine/sqlite/waiters.h"
+#include "store/contact.h"
 
 /* So many dead hosts are buried in one transaction. */
 #define BURIED_AT_ONCE 64
@@ -93,7 +94,11 @@ static int leave_leases(struct transaction *transaction, uint64_t host, enum lea
     int rc;
 
     while ((rc = session_row_held(transaction->db, host, &sid, &row, err)) == 1) {
-        rc = lease_decide(transaction, &row, &request, why, &step, err);
+        if (verb == LEASE_HOLDER_DEAD)
+            rc = audit_row_insert(transaction, AUDIT_RENEWAL_FAILED, row.sid, host, row.lease.token,
+                                  why, err);
+        if (rc >= 0)
+            rc = lease_decide(transaction, &row, &request, why, &step, err);
         if (rc == HF_OK && step.changed)
             rc = session_row_lease(transaction->db, &row, err);
         if (rc != HF_OK)
@@ -153,17 +158,16 @@ static int bury(struct transaction *transaction, struct host_row *row, struct hf
 {
     uint32_t ttl_ms = row->identity.ttl_ms;
     char why[80];
-    int rc = HF_OK;
+    int rc;
 
     row->identity.host_name = row->name; /* it may have been moved since it was read */
     row->identity.mount_point = row->identity.mount_point ? row->mount_point : NULL;
     row->identity.principal = row->identity.principal ? row->principal : NULL;
     snprintf(why, sizeof why, "nothing was heard of it for its time (%u.%03u s)", ttl_ms / 1000,
              ttl_ms % 1000);
-    if (ttl_ms != 0)
-        rc = audit_row_insert(transaction, AUDIT_RENEWAL_FAILED, 0, row->host, 0, why, err);
-    if (rc == HF_OK)
-        rc = end_host(transaction, row, LEASE_HOLDER_DEAD, "the holder is dead", err);
+    if (ttl_ms == 0)
+        snprintf(why, sizeof why, "its process ended without a word");
+    rc = end_host(transaction, row, LEASE_HOLDER_DEAD, why, err);
     if (rc == HF_OK && roster_look(&sqlite_store_at(transaction)->roster, row->host) == ROSTER_DEAD)
         rc = tell_lost(transaction, row->host, err);
     return rc;
@@ -238,7 +242,8 @@ struct register_write {
     struct sqlite_store *store;
     const struct host_identity *identity;
     uint64_t host;
-    bool claimed; /* its lock was taken for this */
+    uint64_t replaced; /* the older host session of the mount that is over now, or 0 */
+    bool claimed;      /* its lock was taken for this */
     bool resumed;
     uint64_t cursor;
 };
@@ -307,6 +312,7 @@ static int meet_kin(struct register_write *change, struct transaction *transacti
         rc = resume(change, transaction, row, err);
         return rc == HF_OK ? 1 : rc;
     }
+    change->replaced = row->host;
     rc = end_host(transaction, row, LEASE_HOLDER_GONE, "the mount was started again", err);
     return rc == HF_OK ? tell_lost(transaction, row->host, err) : rc;
 }
@@ -343,6 +349,7 @@ static int run_register(struct write *write, struct transaction *transaction, st
 
     disclaim(change);
     change->resumed = false;
+    change->replaced = 0;
     while (rc == HF_OK && !change->resumed &&
            (found = rc = find_kin(transaction->db, change->identity, row, err)) == 1)
         rc = (rc = meet_kin(change, transaction, row, err)) == 1 ? HF_OK : rc;
@@ -401,6 +408,7 @@ int sqlite_host_register(struct store *base, const struct host_identity *identit
     rc = write_register(&change, err);
     if (rc != HF_OK)
         return rc;
+    roster_bury(&store->roster, change.replaced);
     guest.host = change.host;
     guest.resumed = change.resumed;
     guest.cursor = change.cursor;
@@ -444,12 +452,12 @@ int sqlite_host_detach(struct store *base, uint64_t host, uint32_t grace_ms, str
     return rc;
 }
 
-/* The server judges by its own clock, and an embedded host ends with its process. */
+/* A host without a TTL ends with its process. */
 int64_t sqlite_host_deadline(struct store *base, uint64_t host)
 {
-    (void)base;
-    (void)host;
-    return INT64_MAX;
+    int64_t until = roster_until(&sqlite_store_of(base)->roster, host);
+
+    return until == 0 ? INT64_MAX : until - CONTACT_MARGIN_MIN_NS;
 }
 
 int64_t host_expires(struct sqlite_store *store, uint64_t host)
