@@ -39,8 +39,8 @@ struct authorize_view {
 
 /**
  * Whether the request may be carried out: 0; HF_ACCESS; HF_FENCED; HF_NOENT; HF_UNSUPPORTED for a kind that has no
- * row; HF_INVAL for a name that is none or a part that is missing; what view->name says. A request that waits (for a lease) is asked about again
- * when it goes on. What a list shows is for the calls below.
+ * row; HF_INVAL for a name that is none or a part that is missing; what view->name says. What a
+ * list shows is for the calls below.
  */
 int authorize_request(const struct principal *principal, const Holdfast__Wire__Request *request,
                       const struct authorize_view *view, struct hf_error *err);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "server/authorize.h"
 #include "server/handlers.h"
 #include "server/host_session.h"
@@ -11,6 +12,9 @@
 #include "server/server_state.h"
 #include "server/waiting.h"
 #include "wire/convert.h"
+
+/* Of one connection: a host that asks on and on is not to fill the log. */
+#define LOGGED_REFUSALS 10
 
 enum operation_flags {
     QUEUED = 1 << 0,  /* in the peer's queue; without: at once */
@@ -109,13 +113,29 @@ static bool owns(uint64_t host, void *arg)
     return host_session_serves(peer_session(peer), peer, host);
 }
 
+/* A session that a host may not see is no refusal: it is not there. */
+static void log_refusal(const struct request *request, const struct hf_error *err)
+{
+    struct peer *peer = request->peer;
+    unsigned before = atomic_fetch_add(&peer->refusals, 1);
+
+    if (before < LOGGED_REFUSALS)
+        log_warn("%s (%s): %s refused: %s%s", wire_conn_address(peer->conn), peer->identity,
+                 operation_name(request->operation), err->message,
+                 before + 1 < LOGGED_REFUSALS ? "" : "; more of this connection are not told");
+}
+
 static int authorize(struct request *request, struct hf_error *err)
 {
     const struct authorize_view view = {visible_name, owns, request->peer};
+    int rc;
 
     if (request->operation->run == handle_hello || request->operation == &unknown)
         return HF_OK;
-    return authorize_request(&request->peer->principal, request->message, &view, err);
+    rc = authorize_request(&request->peer->principal, request->message, &view, err);
+    if (rc == HF_ACCESS)
+        log_refusal(request, err);
+    return rc;
 }
 
 static int run(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)

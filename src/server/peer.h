@@ -48,6 +48,7 @@ struct peer {
     struct server *server;
     struct wire_conn *conn; /**< a reference */
     atomic_uint references;
+    atomic_uint refusals; /**< requests that it may not make */
 
     /* The loop's thread only. */
     struct peer *next, *previous; /**< the server's list */

@@ -214,14 +214,23 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
     evconnlistener_disable(listener);
 }
 
-static void close_silent(struct server *server)
+/* A connection lives no longer than the certificate that it was made with. */
+static bool has_expired(const struct peer *peer, int64_t now)
 {
-    int64_t now = clock_boottime(&clock_system);
+    return peer->phase == PEER_GREETED && peer->certificate_known &&
+           peer->principal.expires * 1000000000LL <= now;
+}
+
+static void close_overdue(struct server *server)
+{
+    int64_t boot = clock_boottime(&clock_system), now = clock_realtime(&clock_system);
 
     for (struct peer *peer = server->peers, *next; peer; peer = next) {
         next = peer->next;
-        if (peer->phase == PEER_STRANGER && now - peer->since > HELLO_NS)
+        if (peer->phase == PEER_STRANGER && boot - peer->since > HELLO_NS)
             peer_close(peer, HF_TIMEOUT, "it does not say hello");
+        else if (has_expired(peer, now))
+            peer_close(peer, HF_ACCESS, "its certificate has expired");
     }
 }
 
@@ -241,7 +250,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (server->listener)
         evconnlistener_enable(server->listener);
-    close_silent(server);
+    close_overdue(server);
     go_on_ending(server);
     set_tick(server);
 }

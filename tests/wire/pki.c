@@ -2,8 +2,8 @@
 #include "pki.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,17 +68,15 @@ void test_pki_make(struct test_pki *pki)
         &pki->ca, PKI_SERVER_FILE);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st, (void)type, (void)walk;
+    return remove(path);
+}
+
 void test_pki_remove(struct test_pki *pki)
 {
-    DIR *dir = opendir(pki->dir);
-    const struct dirent *entry;
-
-    assert(dir);
-    while ((entry = readdir(dir)) != NULL)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            assert(unlinkat(dirfd(dir), entry->d_name, 0) == 0);
-    closedir(dir);
-    assert(rmdir(pki->dir) == 0);
+    assert(nftw(pki->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
     for (size_t i = 0; i < 8; i++)
         free(pki->paths[i]);
     pki_pair_release(&pki->ca);
