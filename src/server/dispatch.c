@@ -140,16 +140,18 @@ static int authorize(struct request *request, struct hf_error *err)
 
 static int run(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
 {
+    bool retry = request->message->retry;
     int rc = request->progress.begun ? HF_OK : authorize(request, err);
 
     request->progress.begun = true;
     request->more = false;
     if (rc != HF_OK)
         return rc;
-    if (request->message->retry && retry_is_done(request, reply, err))
+    if (retry && retry_is_done(request, reply, err))
         return HF_OK;
     rc = request->operation->run(request, reply, err);
-    if (rc != HF_OK && request->message->retry && retry_was_done(request, rc, reply, err))
+    /* With HF_PENDING the request is another's, or has ended. */
+    if (rc != HF_OK && rc != HF_PENDING && retry && retry_was_done(request, rc, reply, err))
         rc = HF_OK;
     return rc;
 }

@@ -24,17 +24,18 @@ static int fill_welcome(struct request *request, Holdfast__Wire__Reply *reply, s
 {
     struct peer *peer = request->peer;
     const struct server *server = peer->server;
-    struct store_info info = *store_info(peer->tenant->store);
+    struct store_info *info =
+        request_keep(request, store_info(peer->tenant->store), sizeof *info, err);
     Holdfast__Wire__Welcome *welcome = wire_arena_alloc(&request->arena, sizeof *welcome);
 
-    if (!welcome)
+    if (!info || !welcome)
         return hf_fail(err, HF_NOMEM, "out of memory");
     holdfast__wire__welcome__init(welcome);
     if (!server->options.relaxed)
-        info.close_durability = DURABILITY_SYNC;
+        info->close_durability = DURABILITY_SYNC;
     if (peer->principal.role < ROLE_AGENT)
-        info.read_only = true;
-    wire_fill_store_info(&info, welcome);
+        info->read_only = true;
+    wire_fill_store_info(info, welcome);
     welcome->protocol = PROTOCOL;
     welcome->program = PROGRAM;
     welcome->ttl_ms = server->options.ttl_ms;

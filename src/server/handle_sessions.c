@@ -8,7 +8,8 @@
 static int fill_head(struct request *request, const struct session_head *head,
                      Holdfast__Wire__Reply *reply, struct hf_error *err)
 {
-    int rc = wire_fill_head(head, &request->arena, &reply->head, err);
+    const struct session_head *kept = request_keep(request, head, sizeof *head, err);
+    int rc = kept ? wire_fill_head(kept, &request->arena, &reply->head, err) : HF_NOMEM;
 
     if (rc == HF_OK) {
         reply->result_case = HOLDFAST__WIRE__REPLY__RESULT_HEAD;
@@ -48,6 +49,7 @@ int handle_session_create(struct request *request, Holdfast__Wire__Reply *reply,
                           struct hf_error *err)
 {
     const Holdfast__Wire__SessionCreateRequest *create = request->message->session_create;
+    const struct lease *kept;
     struct commit first;
     struct lease lease;
     const char *name;
@@ -58,8 +60,10 @@ int handle_session_create(struct request *request, Holdfast__Wire__Reply *reply,
     if (rc == HF_OK)
         rc = store_session_create(request->peer->tenant->store, create->host, name, &first, &lease,
                                   err);
-    if (rc == HF_OK)
-        rc = wire_fill_lease(&lease, &request->arena, &reply->lease, err);
+    if (rc != HF_OK)
+        return rc;
+    kept = request_keep(request, &lease, sizeof lease, err);
+    rc = kept ? wire_fill_lease(kept, &request->arena, &reply->lease, err) : HF_NOMEM;
     if (rc != HF_OK)
         return rc;
     visible_note(request->peer, lease.sid);

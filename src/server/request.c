@@ -2,6 +2,7 @@
 #include "server/request.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/dispatch.h"
 #include "server/peer.h"
@@ -28,6 +29,17 @@ struct request *request_new(struct peer *peer, Holdfast__Wire__Frame *frame, siz
     request->charge = size + OVERHEAD;
     request->quota = quota_take(peer->server->quotas, &peer->share, request->charge);
     return request;
+}
+
+void *request_keep(struct request *request, const void *data, size_t size, struct hf_error *err)
+{
+    void *copy = wire_arena_alloc(&request->arena, size);
+
+    if (!copy)
+        (void)hf_fail(err, HF_NOMEM, "out of memory");
+    else
+        memcpy(copy, data, size);
+    return copy;
 }
 
 void request_unqueue(struct request *request)

@@ -52,6 +52,8 @@ struct request {
 
 /** Takes over the frame in any case. NULL: no memory. */
 struct request *request_new(struct peer *peer, Holdfast__Wire__Frame *frame, size_t size);
+/** A copy that lives until the reply is sent, for what a reply borrows. NULL: no memory. */
+void *request_keep(struct request *request, const void *data, size_t size, struct hf_error *err);
 /** It goes on without a worker: its peer's next may begin. */
 void request_unqueue(struct request *request);
 /** Ends it, answered or not; its peer's next may begin. */

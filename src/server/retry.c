@@ -76,6 +76,7 @@ static bool create_was_done(struct request *request, Holdfast__Wire__Reply *repl
     struct expected expected = {.version = 1, .host = create->host, .any_token = true};
     struct session_head head;
     struct lease lease = {0};
+    const struct lease *kept;
     const char *name;
     int64_t again;
 
@@ -92,7 +93,8 @@ static bool create_was_done(struct request *request, Holdfast__Wire__Reply *repl
         (void)store_lease_withdraw(store_of(request), create->host, head.sid, NULL);
         return false;
     }
-    if (wire_fill_lease(&lease, &request->arena, &reply->lease, err) != HF_OK)
+    kept = request_keep(request, &lease, sizeof lease, err);
+    if (!kept || wire_fill_lease(kept, &request->arena, &reply->lease, err) != HF_OK)
         return false;
     visible_note(request->peer, head.sid);
     reply->result_case = HOLDFAST__WIRE__REPLY__RESULT_LEASE;
