@@ -33,7 +33,9 @@ static int shim_close(sqlite3_file *file)
 
 static int shim_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
 {
-    return below(file)->pMethods->xRead(below(file), data, len, at);
+    int code = ask(file, SHIM_READ);
+
+    return code ? code : below(file)->pMethods->xRead(below(file), data, len, at);
 }
 
 static int shim_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)

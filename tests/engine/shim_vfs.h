@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** An SQLite VFS over the default one that counts syncs and lets a test step in before a write or a sync. */
+/** An SQLite VFS over the default one that counts syncs and lets a test step in before a write, a sync or a read. */
 #ifndef TESTS_ENGINE_SHIM_VFS_H
 #define TESTS_ENGINE_SHIM_VFS_H
 
@@ -8,7 +8,7 @@
 
 #define SHIM_VFS_NAME "shim"
 
-enum shim_call { SHIM_WRITE, SHIM_SYNC };
+enum shim_call { SHIM_WRITE, SHIM_SYNC, SHIM_READ };
 
 /** Called before each call on a write-ahead log (`log`) or another file, from whatever thread makes it. 0: go
  *  on; else the SQLite code that the call is to fail with. */
