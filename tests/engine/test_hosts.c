@@ -444,7 +444,7 @@ static void a_host_of_which_nothing_is_heard_dies_and_its_lease_goes_on(void **s
     assert_int_equal(append_load_step(&second, DURABILITY_RELAXED), HF_FENCED);
     assert_int_equal(
         store_audit(fixture->store, UINT64_MAX, 0, count_failed_renewals, &failed, NULL), HF_OK);
-    assert_int_equal(failed, 1);
+    assert_int_equal(failed, 2);                    /* leases */
     assert_int_equal(try_enter(fixture, a), HF_OK); /* under a new number */
     assert_true(a->host > c->host);
     append_load_end(&load);
@@ -547,6 +547,39 @@ static void a_mount_that_was_started_again_takes_the_place_of_the_older_one(void
     assert_int_equal(try_enter(fixture, &fixture->guests[3]), HF_OK);
     assert_int_equal(store_host_heartbeat(fixture->store, fixture->guests[2].host, NULL), HF_OK);
     append_load_end(&load);
+}
+
+static void a_host_moves_to_another_handle_and_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct guest *a = enter(fixture, 0), *b = enter(fixture, 1);
+    struct store *first = fixture->store;
+    struct append_load load;
+    struct lease lease;
+    uint64_t sid = make_session(a, "s", &load), host = a->host;
+
+    open_store(fixture);
+    for (int i = 0; i < 4; i++) {
+        struct store *other = fixture->store;
+
+        forget(a);
+        assert_int_equal(try_enter(fixture, a), HF_OK);
+        assert_int_equal(a->host, host);
+        wait_for(a, EVENT_MISSED, 0);
+        load.store = other;
+        assert_int_equal(append_load_step(&load, DURABILITY_RELAXED), HF_OK);
+        assert_int_equal(ask(b, sid, 0, &lease), HF_PENDING);
+        assert_int_equal(wait_for(a, EVENT_LEASE_RECALLED, sid).token, load.lease.token);
+        assert_int_equal(
+            store_lease_refuse(other, host, sid, load.lease.token, "an open file", NULL), HF_OK);
+        assert_int_equal(ask(b, sid, 0, &lease), HF_BUSY);
+        assert_false(heard(a, EVENT_HOST_LOST, 0));
+        fixture->store = first;
+        first = other;
+    }
+    store_close(first);
+    append_load_end(&load);
+    assert_sound(fixture->store);
 }
 
 static void hosts_come_back_to_a_server_that_was_restarted(void **state)
@@ -862,6 +895,7 @@ int main(void)
         TEST(who_waits_on_behalf_of_a_host_that_ends_is_fenced),
         TEST(the_same_host_again_goes_on_under_its_number),
         TEST(a_mount_that_was_started_again_takes_the_place_of_the_older_one),
+        TEST(a_host_moves_to_another_handle_and_back),
         TEST(hosts_come_back_to_a_server_that_was_restarted),
         TEST(hosts_of_a_killed_process_have_their_time_to_come_back),
         TEST(commits_of_many_hosts_share_transactions_and_syncs),

@@ -84,13 +84,15 @@ static void call(struct events *events, uint64_t host, const struct store_event 
     roster_call(&events->store->roster, host, 0, event);
 }
 
-/* A host session of this handle is over. */
+/* A host session of this handle is over; or (a version is given) it goes on through another one. */
 static void lose(struct events *events, uint64_t host, const struct store_event *event)
 {
     struct sqlite_store *store = events->store;
 
-    roster_bury(&store->roster, host);
-    call(events, host, event);
+    if (event->version == 0) {
+        roster_bury(&store->roster, host);
+        call(events, host, event);
+    }
     if (roster_remove(&store->roster, host))
         bell_disclaim(&store->bell, host);
 }
@@ -121,7 +123,7 @@ static void deliver(struct events *events, struct event_row *row)
         tell_all(events, row);
     else if (row->event.kind != EVENT_HOST_LOST)
         roster_call(roster, row->target, row->id, &row->event);
-    else if (roster_look(roster, row->target) != ROSTER_FOREIGN)
+    else if (roster_concerns(roster, row->target, row->id))
         lose(events, row->target, &row->event);
 }
 

@@ -6,13 +6,12 @@
 
 #include "engine/sqlite/leases.h"
 #include "engine/sqlite/waiters.h"
-#include "store/contact.h"
 
 /* So many dead hosts are buried in one transaction. */
 #define BURIED_AT_ONCE 64
-/* A process that has been killed may hold its locks for a moment yet: so often its hosts are asked for again. */
-#define CLAIM_TRIES 50
-#define CLAIM_PAUSE_NS 20000000
+/* A process that is asked to let a lock go, or was killed, may hold it for a moment yet: 2 s at most. */
+#define CLAIM_TRIES 1000
+#define CLAIM_PAUSE_NS 2000000
 
 bool host_is_alive(struct sqlite_store *store, struct db *db, uint64_t host)
 {
@@ -95,7 +94,7 @@ static int leave_leases(struct transaction *transaction, uint64_t host, enum lea
 
     while ((rc = session_row_held(transaction->db, host, &sid, &row, err)) == 1) {
         if (verb == LEASE_HOLDER_DEAD)
-            rc = audit_row_insert(transaction, AUDIT_RENEWAL_FAILED, row.sid, host, row.lease.token,
+            rc = audit_row_insert(transaction, AUDIT_RENEWAL_FAILED, sid, host, row.lease.token,
                                   why, err);
         if (rc >= 0)
             rc = lease_decide(transaction, &row, &request, why, &step, err);
@@ -124,9 +123,11 @@ static int end_host(struct transaction *transaction, struct host_row *row, enum 
     return rc == HF_OK ? clear_locks(transaction, row->host, err) : rc;
 }
 
-static int tell_lost(struct transaction *transaction, uint64_t host, struct hf_error *err)
+/* To the handle that serves it. `moved`: it lives on, through another one; so its listener is not told. */
+static int tell_lost(struct transaction *transaction, uint64_t host, uint64_t moved,
+                     struct hf_error *err)
 {
-    struct store_event event = {.kind = EVENT_HOST_LOST};
+    struct store_event event = {.kind = EVENT_HOST_LOST, .version = moved};
 
     return event_row_insert(transaction, &event, 0, host, err);
 }
@@ -154,23 +155,41 @@ static int find_dead(struct sqlite_store *store, struct db *db, struct host_row 
     return HF_OK;
 }
 
+static void fix_strings(struct host_row *row)
+{
+    struct host_identity *identity = &row->identity;
+
+    identity->host_name = row->name;
+    identity->mount_point = identity->mount_point ? row->mount_point : NULL;
+    identity->principal = identity->principal ? row->principal : NULL;
+}
+
 static int bury(struct transaction *transaction, struct host_row *row, struct hf_error *err)
 {
     uint32_t ttl_ms = row->identity.ttl_ms;
     char why[80];
     int rc;
 
-    row->identity.host_name = row->name; /* it may have been moved since it was read */
-    row->identity.mount_point = row->identity.mount_point ? row->mount_point : NULL;
-    row->identity.principal = row->identity.principal ? row->principal : NULL;
+    fix_strings(row); /* it may have been moved since it was read */
     snprintf(why, sizeof why, "nothing was heard of it for its time (%u.%03u s)", ttl_ms / 1000,
              ttl_ms % 1000);
     if (ttl_ms == 0)
         snprintf(why, sizeof why, "its process ended without a word");
     rc = end_host(transaction, row, LEASE_HOLDER_DEAD, why, err);
     if (rc == HF_OK && roster_look(&sqlite_store_at(transaction)->roster, row->host) == ROSTER_DEAD)
-        rc = tell_lost(transaction, row->host, err);
+        rc = tell_lost(transaction, row->host, 0, err);
     return rc;
+}
+
+int host_bury(struct transaction *transaction, uint64_t host, struct hf_error *err)
+{
+    struct host_row row;
+    int rc = host_row_load(transaction->db, host, &row, err);
+
+    if (rc != HF_OK || !row.alive)
+        return rc == HF_NOENT ? HF_OK : rc;
+    rc = bury(transaction, &row, err);
+    return rc == HF_OK ? tell_hosts_changed(transaction, 0, err) : rc;
 }
 
 struct bury_write {
@@ -242,9 +261,10 @@ struct register_write {
     struct sqlite_store *store;
     const struct host_identity *identity;
     uint64_t host;
-    uint64_t replaced; /* the older host session of the mount that is over now, or 0 */
-    bool claimed;      /* its lock was taken for this */
+    bool claimed; /* its lock was taken for this */
+    bool moved;   /* its lock is still to be taken */
     bool resumed;
+    uint64_t replaced; /* an older one of the mount, or 0 */
     uint64_t cursor;
 };
 
@@ -280,6 +300,8 @@ static int find_kin(struct db *db, const struct host_identity *identity, struct 
     return rc;
 }
 
+/* It goes on under its number. One that another handle serves, or did until its process was killed, moves here:
+ * that handle lets its lock go as soon as it hears of it. */
 static int resume(struct register_write *change, struct transaction *transaction,
                   struct host_row *row, struct hf_error *err)
 {
@@ -289,11 +311,12 @@ static int resume(struct register_write *change, struct transaction *transaction
 
     change->host = row->host;
     change->resumed = true;
-    if (!own && claim(change, row->host, NULL) != HF_OK)
-        return hf_fail(err, HF_BUSY, "host session %llu is served by another process",
-                       (unsigned long long)row->host);
     row->resumed += !own;
-    if (!own || row->identity.ttl_ms != ttl_ms) {
+    if (!own && claim(change, row->host, NULL) != HF_OK) {
+        change->moved = true;
+        rc = tell_lost(transaction, row->host, row->resumed, err);
+    }
+    if (rc == HF_OK && (!own || row->identity.ttl_ms != ttl_ms)) {
         row->identity.ttl_ms = ttl_ms;
         rc = host_row_update(transaction->db, row, err);
     }
@@ -314,7 +337,7 @@ static int meet_kin(struct register_write *change, struct transaction *transacti
     }
     change->replaced = row->host;
     rc = end_host(transaction, row, LEASE_HOLDER_GONE, "the mount was started again", err);
-    return rc == HF_OK ? tell_lost(transaction, row->host, err) : rc;
+    return rc == HF_OK ? tell_lost(transaction, row->host, 0, err) : rc;
 }
 
 /* Gives the next number. Its lock is held before anyone can see its row. */
@@ -348,7 +371,7 @@ static int run_register(struct write *write, struct transaction *transaction, st
     int rc = row ? HF_OK : hf_fail(err, HF_NOMEM, "out of memory");
 
     disclaim(change);
-    change->resumed = false;
+    change->resumed = change->moved = false;
     change->replaced = 0;
     while (rc == HF_OK && !change->resumed &&
            (found = rc = find_kin(transaction->db, change->identity, row, err)) == 1)
@@ -372,22 +395,30 @@ static int check_identity(const struct host_identity *identity, struct hf_error 
     return HF_OK;
 }
 
+/* Takes the lock of one that moves here. */
+static int wait_claim(struct register_write *change, struct hf_error *err)
+{
+    const struct timespec pause = {.tv_nsec = CLAIM_PAUSE_NS};
+
+    for (int i = 0; i < CLAIM_TRIES; i++) {
+        if (claim(change, change->host, NULL) == HF_OK)
+            return HF_OK;
+        nanosleep(&pause, NULL);
+    }
+    return hf_fail(err, HF_BUSY, "host session %llu is served by another process, which keeps it",
+                   (unsigned long long)change->host);
+}
+
 /* Registers it in the file; its lock is held then. */
 static int write_register(struct register_write *change, struct hf_error *err)
 {
-    const struct timespec pause = {.tv_nsec = CLAIM_PAUSE_NS};
-    int tries = 0;
-    int rc;
+    int rc = writer_do(&change->store->writer, &change->write, err);
 
-    for (;;) {
-        rc = writer_do(&change->store->writer, &change->write, err);
-        if (rc == HF_OK)
-            return rc;
+    if (rc != HF_OK)
         disclaim(change);
-        if (rc != HF_BUSY || ++tries == CLAIM_TRIES)
-            return rc;
-        nanosleep(&pause, NULL);
-    }
+    else if (change->replaced != 0)
+        roster_bury(&change->store->roster, change->replaced);
+    return rc == HF_OK && change->moved ? wait_claim(change, err) : rc;
 }
 
 int sqlite_host_register(struct store *base, const struct host_identity *identity,
@@ -408,7 +439,6 @@ int sqlite_host_register(struct store *base, const struct host_identity *identit
     rc = write_register(&change, err);
     if (rc != HF_OK)
         return rc;
-    roster_bury(&store->roster, change.replaced);
     guest.host = change.host;
     guest.resumed = change.resumed;
     guest.cursor = change.cursor;
@@ -452,12 +482,9 @@ int sqlite_host_detach(struct store *base, uint64_t host, uint32_t grace_ms, str
     return rc;
 }
 
-/* A host without a TTL ends with its process. */
 int64_t sqlite_host_deadline(struct store *base, uint64_t host)
 {
-    int64_t until = roster_until(&sqlite_store_of(base)->roster, host);
-
-    return until == 0 ? INT64_MAX : until - CONTACT_MARGIN_MIN_NS;
+    return roster_deadline(&sqlite_store_of(base)->roster, host);
 }
 
 int64_t host_expires(struct sqlite_store *store, uint64_t host)
@@ -516,7 +543,7 @@ static int run_end(struct write *write, struct transaction *transaction, struct 
     if (rc == HF_OK)
         rc = end_host(transaction, row, LEASE_HOLDER_GONE, "the holder closed the store", err);
     if (rc == HF_OK && roster_look(roster, change->host) == ROSTER_FOREIGN)
-        rc = tell_lost(transaction, change->host, err);
+        rc = tell_lost(transaction, change->host, 0, err);
     if (rc == HF_OK)
         rc = tell_hosts_changed(transaction, change->host, err);
     free(row);

@@ -235,6 +235,11 @@ static int settle_dead(struct ask_write *ask, struct transaction *transaction, s
     if (ask->row.lease.state == LEASE_FREE ||
         host_is_alive(ask->store, transaction->db, ask->row.lease.host))
         return HF_OK;
+    rc = host_bury(transaction, ask->row.lease.host, err);
+    if (rc == HF_OK)
+        rc = session_row_load(transaction->db, ask->sid, &ask->row, err);
+    if (rc != HF_OK || host_is_alive(ask->store, transaction->db, ask->row.lease.host))
+        return rc;
     rc = lease_decide(transaction, &ask->row, &dead, "the holder is dead", &step, err);
     return rc == HF_OK && step.changed ? session_row_lease(transaction->db, &ask->row, err) : rc;
 }

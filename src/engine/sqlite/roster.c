@@ -210,6 +210,19 @@ int64_t roster_until(struct roster *roster, uint64_t host)
     return until;
 }
 
+int64_t roster_deadline(struct roster *roster, uint64_t host)
+{
+    struct roster_entry *entry;
+    int64_t deadline = 0;
+
+    pthread_mutex_lock(&roster->lock);
+    entry = find_own(roster, host);
+    if (entry && is_alive(roster, entry))
+        deadline = entry->ttl_ms != 0 ? entry->life.until - entry->life.ttl / 10 : INT64_MAX;
+    pthread_mutex_unlock(&roster->lock);
+    return deadline;
+}
+
 /* With the lock held: the entry of one that was found without its process, from now on or before. */
 static struct roster_entry *find_lost(struct roster *roster, uint64_t host, uint32_t ttl_ms,
                                       uint64_t resumed)
@@ -405,6 +418,18 @@ void roster_call(struct roster *roster, uint64_t host, uint64_t id, const struct
     roster->calling = 0;
     pthread_cond_broadcast(&roster->idle);
     pthread_mutex_unlock(&roster->lock);
+}
+
+bool roster_concerns(struct roster *roster, uint64_t host, uint64_t id)
+{
+    struct roster_entry *entry;
+    bool concerns;
+
+    pthread_mutex_lock(&roster->lock);
+    entry = find_own(roster, host);
+    concerns = entry && id > entry->cursor;
+    pthread_mutex_unlock(&roster->lock);
+    return concerns;
 }
 
 struct newcomer {

@@ -60,6 +60,9 @@ int roster_admit(struct roster *roster, const struct roster_guest *guest, struct
 enum roster_view roster_look(struct roster *roster, uint64_t host);
 /** When an own one is dead unless something is heard of it, or one in its grace; 0: no clock ends it. */
 int64_t roster_until(struct roster *roster, uint64_t host);
+/** When an own one is to admit no change any more: a tenth of its TTL before it may be dead. INT64_MAX: no clock
+ *  ends it; 0: it is dead, or not an own one. */
+int64_t roster_deadline(struct roster *roster, uint64_t host);
 /** Whether one with a TTL, alive as its row says, may still come back although its process is gone. `resumed` as
  *  in its row: each time counts anew. */
 bool roster_grace(struct roster *roster, uint64_t host, uint32_t ttl_ms, uint64_t resumed);
@@ -93,6 +96,8 @@ void roster_set_teller(struct roster *roster, pthread_t teller);
 /** Calls the listener of an own one, if the event (`id` 0: any) is for it. */
 void roster_call(struct roster *roster, uint64_t host, uint64_t id,
                  const struct store_event *event);
+/** Whether an event is for an own one: it came after it was registered. */
+bool roster_concerns(struct roster *roster, uint64_t host, uint64_t id);
 /** One that has just come: its number, and whether it was resumed. Each is given once; 0 when there is none. */
 uint64_t roster_next_new(struct roster *roster, bool *ret_resumed);
 
