@@ -159,7 +159,8 @@ int store_host_heartbeat(struct store *store, uint64_t host, struct hf_error *er
  *  unless it is registered again within `grace_ms` (at most its TTL). For hosts with a TTL. */
 int store_host_detach(struct store *store, uint64_t host, uint32_t grace_ms, struct hf_error *err);
 /** Ends a host session: its leases go to those who wait, or are free; its locks are dropped. Calls that
- *  wait on its behalf return HF_FENCED. */
+ *  wait on its behalf return HF_FENCED. The listener is called no more (nor is it being called when this
+ *  returns), even where it is HF_FENCED, being dead already. */
 int store_host_end(struct store *store, uint64_t host, struct hf_error *err);
 /** The moment by CLOCK_BOOTTIME (ns) from which on the host may admit no change any more: a margin before
  *  its leases can be another's. INT64_MAX where the kernel ends a host session and no clock. Costs nothing. */
