@@ -98,13 +98,21 @@ int wire_fill_objects(const struct object *objects, size_t n, struct wire_arena 
     return rc;
 }
 
+/* As an engine answers it: what comes is not what its id says. */
+static int check_kind(uint32_t kind, struct hf_error *err)
+{
+    int rc = value_check_range(kind, OBJECT_CHUNK, OBJECT_ROOT, "kind", err);
+
+    return rc == HF_OK ? rc : hf_fail(err, HF_CORRUPT, "there is no kind of object %u", kind);
+}
+
 static int read_object(const Holdfast__Wire__Object *message, struct wire_arena *arena,
                        struct object *object, struct hf_error *err)
 {
     int rc = value_read_bytes(message->id, "id", object->id.bytes, OBJECT_ID_SIZE, err);
 
     if (rc == HF_OK)
-        rc = value_check_range(message->kind, OBJECT_CHUNK, OBJECT_ROOT, "kind", err);
+        rc = check_kind(message->kind, err);
     if (rc == HF_OK)
         rc = value_read_id(message->replaces, "replaces", &object->has_base, &object->base, err);
     if (rc == HF_OK)

