@@ -35,12 +35,17 @@ static int own_stderr;
 static char log_path[] = "/tmp/holdfast-attacks-XXXXXX";
 static size_t log_mark; /* what was seen of it */
 
+/* What a sanitizer finds is told where it can be seen. */
+extern void __sanitizer_set_report_fd(void *fd) __attribute__((weak));
+
 static void divert_log(void)
 {
     int fd = mkstemp(log_path);
 
     own_stderr = dup(STDERR_FILENO);
     assert_true(fd >= 0 && own_stderr >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+    if (__sanitizer_set_report_fd)
+        __sanitizer_set_report_fd((void *)(intptr_t)own_stderr);
     close(fd);
 }
 
