@@ -4,7 +4,6 @@
 
 #include "tree/entry.h"
 #include "tree/handle.h"
-#include "tree/kernel.h"
 #include "tree/table.h"
 #include "tree/write.h"
 
@@ -173,12 +172,10 @@ int tree_setattr(struct tree *tree, const struct tree_caller *caller, uint64_t i
         rc = session_change(session, apply_set, &setting);
     if ((set & ~(unsigned)TREE_SET_CTIME) == 0 && set != 0)
         goto out;
-    if (rc == HF_OK) {
-        kernel_tell_news(session);
+    if (rc == HF_OK)
         entry_fill(session, setting.inode, ret_entry);
-    } else {
+    else
         pthread_mutex_lock(&session->lock);
-    }
     inode_unref(session, setting.inode);
     session_unlock(session);
 out:

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <sys/sysmacros.h>
 
-#include "tree/difference.h"
-#include "tree/kernel.h"
 #include "tree/session.h"
 #include "tree/table.h"
 
@@ -98,37 +96,16 @@ int inode_load(struct session *session, const struct inode_record *record, struc
 
 static void close_content(struct session *session, struct inode *inode);
 
-void inode_note_news(struct session *session, struct inode *inode, uint64_t from)
+int inode_refresh(struct session *session, struct inode *inode, const struct inode_record *record)
 {
-    if (!kernel_is_told(session->tree)) {
-        inode->moved_on++; /* it drops all when it opens the file again */
-        return;
-    }
-    if (inode->lookups == 0)
-        return;
-    inode->news_from = inode->news && inode->news_from < from ? inode->news_from : from;
-    inode->news = true;
-    session->news = true;
-}
+    int rc = inode_adopt(inode, record);
 
-int inode_refresh(struct session *session, struct inode *inode, const struct inode_record *record,
-                  bool trusted)
-{
-    uint64_t from = 0;
-    int rc;
-
-    if (trusted && !inode->dirty)
-        from = difference_start(session->tree->cache, &inode->content, &record->content);
-    rc = inode_adopt(inode, record);
     if (rc != HF_OK)
         return rc;
     inode_unmark(session, inode);
-    inode->data_seq = 0;
-    inode->same = from == DIFFERENCE_NONE;
-    if (inode->same)
-        return HF_OK;
     close_content(session, inode);
-    inode_note_news(session, inode, from);
+    inode->data_seq = 0;
+    inode->moved_on++;
     return HF_OK;
 }
 

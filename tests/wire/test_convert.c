@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "values.h"
+#include "samples.h"
 
 #define ROUNDS 300
 

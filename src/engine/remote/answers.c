@@ -142,7 +142,7 @@ static bool read_welcome(const Holdfast__Wire__Welcome *message, struct link_wel
 static bool is_same_store(const struct store_info *a, const struct store_info *b)
 {
     return memcmp(a->uuid, b->uuid, UUID_SIZE) == 0 && a->hasher.keyed == b->hasher.keyed &&
-           memcmp(a->hasher.key, b->hasher.key, sizeof a->hasher.key) == 0 &&
+           (!a->hasher.keyed || memcmp(a->hasher.key, b->hasher.key, sizeof a->hasher.key) == 0) &&
            a->chunker.min == b->chunker.min && a->chunker.avg == b->chunker.avg &&
            a->chunker.max == b->chunker.max;
 }
@@ -179,6 +179,7 @@ void link_is_up(struct link *link)
     bool again = link->counters.ups++ > 0;
 
     link->up_since = now;
+    link->served = false;
     link->heard = now;
     link_to(link, LINK_UP, 0);
     if (again)
@@ -252,6 +253,7 @@ static bool took_part(struct link *link, Holdfast__Wire__Frame *frame, size_t si
 
     if (!call)
         return false; /* nobody waits for it: the answer to a CancelRequest */
+    link->served = true;
     if (!call->left && call->registers)
         took_host(link, call, reply);
     if (!call->left && call_add_part(call, frame, size) != HF_OK) {
