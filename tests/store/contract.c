@@ -465,6 +465,8 @@ int contract_main(int argc, char **argv, const struct contract_engine *engine)
     failed += run_group("locks", contract_lock_tests, contract_lock_count);
     failed += run_group("snapshots", contract_snapshot_tests, contract_snapshot_count);
     failed += run_group("faults", contract_fault_tests, contract_fault_count);
+    if (engine->hosts)
+        failed += run_group("rivals", contract_rival_tests, contract_rival_count);
     failed += run_group("threads", contract_thread_tests, contract_thread_count);
     return failed > 0;
 }

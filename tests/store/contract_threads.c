@@ -271,6 +271,98 @@ static void two_hosts_pass_sessions_to_and_fro(void **state)
     contract_assert_sound(fixture->a.store);
 }
 
+/* --- many hosts want one session ------------------------------------------------------------------------------------- */
+
+#define RIVALS 6
+
+/* Asks without waiting until it is answered, or loses interest. */
+static int ask_for_it(struct worker *worker, uint64_t sid, unsigned turn, struct lease *ret_lease)
+{
+    struct mount *mount = worker->mount;
+    bool withdraw = (worker->number + turn) % 3 == 0;
+    int64_t again;
+    int rc;
+
+    do
+        rc = store_lease_ask(mount->store, mount->host, sid, 200, ret_lease, &again, NULL);
+    while (rc == HF_PENDING && !withdraw);
+    if (rc == HF_PENDING && store_lease_withdraw(mount->store, mount->host, sid, NULL) != HF_OK)
+        atomic_fetch_add(worker->failures, 1);
+    return rc;
+}
+
+static void *contend(void *arg)
+{
+    struct worker *worker = arg;
+    struct mount *mount = worker->mount;
+    uint64_t sid = worker->leases[0].sid, version;
+    struct scene scene;
+
+    scene_init(&scene, mount->store);
+    for (unsigned i = 0; i < COMMITS; i++) {
+        struct lease lease;
+        int rc = i % 2 ? store_lease_acquire(mount->store, mount->host, sid, 200, &lease, NULL)
+                       : ask_for_it(worker, sid, i, &lease);
+
+        if (rc == HF_OK)
+            rc = commit_number(worker, &scene, sid, lease.token, lease.head.version, "mine",
+                               &version);
+        if (rc == HF_OK)
+            worker->acknowledged++;
+        else if (rc != HF_FENCED && rc != HF_BUSY && rc != HF_PENDING)
+            atomic_fetch_add(worker->failures, 1);
+        if (rc == HF_OK && i % 4 == 0)
+            store_lease_release(mount->store, mount->host, sid, lease.token, NULL);
+    }
+    scene_clear(&scene);
+    return NULL;
+}
+
+static int note_waiting(const struct lease_info *info, void *arg)
+{
+    *(size_t *)arg = info->nwaiting;
+    return 0;
+}
+
+static void many_hosts_want_one_session(void **state)
+{
+    struct fixture *fixture = *state;
+    struct mount *mounts = calloc(RIVALS, sizeof *mounts);
+    struct worker workers[RIVALS];
+    struct lease lease = contract_session(fixture, &fixture->a, "alpha", "start");
+    struct session_head head;
+    atomic_uint failures = 0;
+    uint64_t acknowledged = 0;
+    size_t waiting = 0;
+
+    assert_non_null(mounts);
+    contract_open_b(fixture);
+    contract_answer(&fixture->a, RECALL_RELEASE);
+    for (unsigned i = 0; i < RIVALS; i++) {
+        char name[16];
+        struct host_identity identity;
+
+        snprintf(name, sizeof name, "rival-%u", i);
+        identity = contract_identity(name);
+        contract_join(&mounts[i], i % 2 ? fixture->a.store : fixture->b.store, &identity);
+        contract_answer(&mounts[i], RECALL_RELEASE);
+        workers[i] = (struct worker){fixture, &mounts[i], i, &lease, &failures, 0};
+    }
+    run_threads(workers, RIVALS, contend);
+    assert_int_equal(failures, 0);
+    assert_int_equal(store_lease_list(fixture->a.store, note_waiting, &waiting, NULL), HF_OK);
+    assert_int_equal(waiting, 0);
+    for (unsigned i = 0; i < RIVALS; i++) {
+        acknowledged += workers[i].acknowledged;
+        contract_leave(&mounts[i]);
+    }
+    free(mounts);
+    assert_int_equal(store_session_head(fixture->a.store, lease.sid, &head, NULL), HF_OK);
+    assert_int_equal(head.version - 1, acknowledged);
+    assert_true(acknowledged >= RIVALS);
+    contract_assert_sound(fixture->a.store);
+}
+
 /* --- fsck beside writers --------------------------------------------------------------------------------------------- */
 
 static int tell_finding(const struct check_finding *finding, void *arg)
@@ -316,4 +408,8 @@ const struct CMUnitTest contract_thread_tests[] = {
     CONTRACT_TEST(two_hosts_pass_sessions_to_and_fro),
     CONTRACT_TEST(fsck_beside_writers_finds_nothing),
 };
+const struct CMUnitTest contract_rival_tests[] = {
+    CONTRACT_TEST(many_hosts_want_one_session),
+};
+const size_t contract_rival_count = CONTRACT_COUNT(contract_rival_tests);
 const size_t contract_thread_count = CONTRACT_COUNT(contract_thread_tests);
