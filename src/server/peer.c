@@ -143,23 +143,33 @@ bool peer_park(struct peer *peer, struct request *request)
 
     pthread_mutex_lock(&peer->lock);
     /* The connection calls once the output has fallen below the mark, and finds the request here. */
-    parked = !peer->closed && wire_conn_queued(peer->conn) >= PEER_OUTPUT_HIGH;
+    parked = !peer->closed &&
+             (peer->bulky >= PEER_BULKY_MAX || wire_conn_queued(peer->conn) >= PEER_OUTPUT_HIGH);
     if (parked)
         push(&peer->parked, request);
+    else
+        peer->bulky++;
     pthread_mutex_unlock(&peer->lock);
     return parked;
 }
 
-void peer_unpark(struct peer *peer)
+/* Lets one go on, if the output is low. The lock is held. */
+static void unpark(struct peer *peer)
 {
     struct request *request = NULL;
 
-    pthread_mutex_lock(&peer->lock);
-    if (peer->closed || wire_conn_queued(peer->conn) < PEER_OUTPUT_HIGH)
+    if (peer->bulky < PEER_BULKY_MAX && wire_conn_queued(peer->conn) < PEER_OUTPUT_HIGH)
         request = pop(&peer->parked);
-    pthread_mutex_unlock(&peer->lock);
     if (request)
         workers_submit(peer->server->workers, &request->task);
+}
+
+void peer_unpark(struct peer *peer)
+{
+    pthread_mutex_lock(&peer->lock);
+    peer->bulky--;
+    unpark(peer);
+    pthread_mutex_unlock(&peer->lock);
 }
 
 void peer_note_cancel(struct peer *peer, uint64_t id)
@@ -329,7 +339,9 @@ static void on_drained(struct wire_conn *conn, void *arg)
     struct peer *peer = arg;
 
     notices_drained(&peer->notices, conn);
-    peer_unpark(peer);
+    pthread_mutex_lock(&peer->lock);
+    unpark(peer);
+    pthread_mutex_unlock(&peer->lock);
 }
 
 static void on_closed(struct wire_conn *conn, const struct hf_error *why, void *arg)

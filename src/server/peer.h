@@ -30,6 +30,8 @@
 #define PEER_CANCELS 64
 /** A peer that is closed in good order has so long to take what is queued for it. */
 #define PEER_LINGER_MS 3000
+/** So many requests with large answers are at work at a time. */
+#define PEER_BULKY_MAX 2
 /** Queued output of a peer above which nothing more is read from the store for it. */
 #define PEER_OUTPUT_HIGH (256u << 10)
 
@@ -69,6 +71,7 @@ struct peer {
     bool closed;
     bool barrier; /**< a request that none may overtake is at work */
     unsigned running;
+    unsigned bulky; /**< of those, the ones with large answers that are not parked */
     uint64_t cancelled[PEER_CANCELS]; /**< the last requests that the host gave up */
     unsigned ncancelled;              /**< counts all */
     struct request_queue backlog;     /**< not begun */
@@ -106,9 +109,10 @@ void peer_reply(struct peer *peer, uint64_t id, const Holdfast__Wire__Reply *rep
 void peer_enqueue(struct peer *peer, struct request *request);
 /** A request has been answered, or dropped: the next may begin. */
 void peer_request_done(struct peer *peer, bool barrier);
-/** Puts a request aside until the peer has taken its output. False: it may go on now. */
+/** Puts a request with a large answer aside until the peer has taken its output. False: it may go on now, until
+ *  peer_unpark(). */
 bool peer_park(struct peer *peer, struct request *request);
-/** Lets one of those go on, if the output is low. */
+/** One that went on has sent what it had: lets the next go on, if the output is low. */
 void peer_unpark(struct peer *peer);
 bool peer_is_closed(struct peer *peer);
 

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ftw.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -125,6 +126,7 @@ struct client *client_connect(struct rig *rig, const char *name, const char *uri
     assert_non_null(client->ssl);
     tls_close(tls);
     client->fd = connect_to(rig);
+    assert_int_equal(setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
     SSL_set_fd(client->ssl, client->fd);
     if (SSL_connect(client->ssl) != 1)
         client->over = true;
