@@ -12,8 +12,7 @@
 int wire_fill_head(const struct session_head *head, struct wire_arena *arena,
                    Holdfast__Wire__Head **ret_message, struct hf_error *err)
 {
-    Holdfast__Wire__Head *message =
-        VALUE_NEW(arena, Holdfast__Wire__Head, holdfast__wire__head__init);
+    Holdfast__Wire__Head *message = VALUE_NEW(arena, message, holdfast__wire__head__init);
 
     if (!message)
         return value_no_memory(err);
@@ -48,8 +47,7 @@ int wire_read_head(const Holdfast__Wire__Head *message, struct session_head *ret
 int wire_fill_lease(const struct lease *lease, struct wire_arena *arena,
                     Holdfast__Wire__Lease **ret_message, struct hf_error *err)
 {
-    Holdfast__Wire__Lease *message =
-        VALUE_NEW(arena, Holdfast__Wire__Lease, holdfast__wire__lease__init);
+    Holdfast__Wire__Lease *message = VALUE_NEW(arena, message, holdfast__wire__lease__init);
     int rc = message ? HF_OK : value_no_memory(err);
 
     if (rc == HF_OK)
@@ -79,7 +77,7 @@ int value_fill_meta(const struct session_meta *meta, struct wire_arena *arena,
                     Holdfast__Wire__SessionMeta **ret_message, struct hf_error *err)
 {
     Holdfast__Wire__SessionMeta *message =
-        VALUE_NEW(arena, Holdfast__Wire__SessionMeta, holdfast__wire__session_meta__init);
+        VALUE_NEW(arena, message, holdfast__wire__session_meta__init);
 
     if (!message)
         return value_no_memory(err);
@@ -129,7 +127,7 @@ int wire_fill_session_info(const struct session_info *info, struct wire_arena *a
                            Holdfast__Wire__SessionInfo **ret_message, struct hf_error *err)
 {
     Holdfast__Wire__SessionInfo *message =
-        VALUE_NEW(arena, Holdfast__Wire__SessionInfo, holdfast__wire__session_info__init);
+        VALUE_NEW(arena, message, holdfast__wire__session_info__init);
     int rc = message ? HF_OK : value_no_memory(err);
 
     if (rc == HF_OK)
@@ -188,8 +186,8 @@ int wire_read_session_info(const Holdfast__Wire__SessionInfo *message, struct wi
 int wire_fill_filter(const struct session_filter *filter, struct wire_arena *arena,
                      Holdfast__Wire__SessionListRequest **ret_message, struct hf_error *err)
 {
-    Holdfast__Wire__SessionListRequest *message = VALUE_NEW(
-        arena, Holdfast__Wire__SessionListRequest, holdfast__wire__session_list_request__init);
+    Holdfast__Wire__SessionListRequest *message =
+        VALUE_NEW(arena, message, holdfast__wire__session_list_request__init);
 
     if (!message)
         return value_no_memory(err);
@@ -240,7 +238,7 @@ int wire_fill_history(const struct history_entry *entry, struct wire_arena *aren
                       Holdfast__Wire__HistoryEntry **ret_message, struct hf_error *err)
 {
     Holdfast__Wire__HistoryEntry *message =
-        VALUE_NEW(arena, Holdfast__Wire__HistoryEntry, holdfast__wire__history_entry__init);
+        VALUE_NEW(arena, message, holdfast__wire__history_entry__init);
 
     if (!message)
         return value_no_memory(err);
@@ -287,7 +285,7 @@ int wire_fill_identity(const struct host_identity *identity, struct wire_arena *
                        Holdfast__Wire__HostIdentity **ret_message, struct hf_error *err)
 {
     Holdfast__Wire__HostIdentity *message =
-        VALUE_NEW(arena, Holdfast__Wire__HostIdentity, holdfast__wire__host_identity__init);
+        VALUE_NEW(arena, message, holdfast__wire__host_identity__init);
 
     if (!message)
         return value_no_memory(err);
@@ -342,8 +340,7 @@ int wire_read_identity(const Holdfast__Wire__HostIdentity *message, struct wire_
 int wire_fill_host_info(const struct host_info *info, struct wire_arena *arena,
                         Holdfast__Wire__HostInfo **ret_message, struct hf_error *err)
 {
-    Holdfast__Wire__HostInfo *message =
-        VALUE_NEW(arena, Holdfast__Wire__HostInfo, holdfast__wire__host_info__init);
+    Holdfast__Wire__HostInfo *message = VALUE_NEW(arena, message, holdfast__wire__host_info__init);
     int rc = message ? HF_OK : value_no_memory(err);
 
     if (rc == HF_OK)
@@ -379,7 +376,7 @@ int wire_fill_lease_info(const struct lease_info *info, struct wire_arena *arena
                          Holdfast__Wire__LeaseInfo **ret_message, struct hf_error *err)
 {
     Holdfast__Wire__LeaseInfo *message =
-        VALUE_NEW(arena, Holdfast__Wire__LeaseInfo, holdfast__wire__lease_info__init);
+        VALUE_NEW(arena, message, holdfast__wire__lease_info__init);
     int rc = message ? HF_OK : value_no_memory(err);
 
     if (rc == HF_OK)
@@ -449,7 +446,7 @@ int wire_fill_audit(const struct audit_entry *entry, struct wire_arena *arena,
                     Holdfast__Wire__AuditEntry **ret_message, struct hf_error *err)
 {
     Holdfast__Wire__AuditEntry *message =
-        VALUE_NEW(arena, Holdfast__Wire__AuditEntry, holdfast__wire__audit_entry__init);
+        VALUE_NEW(arena, message, holdfast__wire__audit_entry__init);
 
     if (!message)
         return value_no_memory(err);
@@ -488,8 +485,7 @@ int wire_read_audit(const Holdfast__Wire__AuditEntry *message, struct wire_arena
 int wire_fill_lock(const struct store_lock *lock, struct wire_arena *arena,
                    Holdfast__Wire__Lock **ret_message, struct hf_error *err)
 {
-    Holdfast__Wire__Lock *message =
-        VALUE_NEW(arena, Holdfast__Wire__Lock, holdfast__wire__lock__init);
+    Holdfast__Wire__Lock *message = VALUE_NEW(arena, message, holdfast__wire__lock__init);
 
     if (!message)
         return value_no_memory(err);
@@ -534,7 +530,7 @@ int wire_fill_snapshot(const struct snapshot_info *info, struct wire_arena *aren
                        Holdfast__Wire__SnapshotInfo **ret_message, struct hf_error *err)
 {
     Holdfast__Wire__SnapshotInfo *message =
-        VALUE_NEW(arena, Holdfast__Wire__SnapshotInfo, holdfast__wire__snapshot_info__init);
+        VALUE_NEW(arena, message, holdfast__wire__snapshot_info__init);
 
     if (!message)
         return value_no_memory(err);
@@ -561,8 +557,7 @@ int wire_read_snapshot(const Holdfast__Wire__SnapshotInfo *message, struct wire_
 int wire_fill_root(const struct root_info *info, struct wire_arena *arena,
                    Holdfast__Wire__RootInfo **ret_message, struct hf_error *err)
 {
-    Holdfast__Wire__RootInfo *message =
-        VALUE_NEW(arena, Holdfast__Wire__RootInfo, holdfast__wire__root_info__init);
+    Holdfast__Wire__RootInfo *message = VALUE_NEW(arena, message, holdfast__wire__root_info__init);
 
     if (!message)
         return value_no_memory(err);
@@ -612,8 +607,7 @@ int wire_read_root(const Holdfast__Wire__RootInfo *message, struct wire_arena *a
 int wire_fill_stats(const struct store_stats *stats, struct wire_arena *arena,
                     Holdfast__Wire__Stats **ret_message, struct hf_error *err)
 {
-    Holdfast__Wire__Stats *message =
-        VALUE_NEW(arena, Holdfast__Wire__Stats, holdfast__wire__stats__init);
+    Holdfast__Wire__Stats *message = VALUE_NEW(arena, message, holdfast__wire__stats__init);
 
     if (!message)
         return value_no_memory(err);
@@ -648,8 +642,7 @@ int wire_read_stats(const Holdfast__Wire__Stats *message, struct store_stats *re
 int wire_fill_finding(const struct check_finding *finding, struct wire_arena *arena,
                       Holdfast__Wire__Finding **ret_message, struct hf_error *err)
 {
-    Holdfast__Wire__Finding *message =
-        VALUE_NEW(arena, Holdfast__Wire__Finding, holdfast__wire__finding__init);
+    Holdfast__Wire__Finding *message = VALUE_NEW(arena, message, holdfast__wire__finding__init);
 
     if (!message)
         return value_no_memory(err);
@@ -689,8 +682,7 @@ int wire_read_finding(const Holdfast__Wire__Finding *message, struct wire_arena 
 int wire_fill_event(const struct store_event *event, uint64_t host, struct wire_arena *arena,
                     Holdfast__Wire__Event **ret_message, struct hf_error *err)
 {
-    Holdfast__Wire__Event *message =
-        VALUE_NEW(arena, Holdfast__Wire__Event, holdfast__wire__event__init);
+    Holdfast__Wire__Event *message = VALUE_NEW(arena, message, holdfast__wire__event__init);
 
     if (!message)
         return value_no_memory(err);

@@ -220,7 +220,7 @@ int wire_fill_commit(const struct commit *commit, struct wire_arena *arena,
 static int read_commit_objects(const Holdfast__Wire__Commit *message, struct wire_arena *arena,
                                struct commit *commit, struct hf_error *err)
 {
-    struct object *objects;
+    struct object *objects = NULL;
     int rc = wire_read_objects(message->objects, message->n_objects, arena, &objects, err);
 
     if (rc == HF_OK) {

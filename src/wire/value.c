@@ -4,16 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-int value_no_memory(struct hf_error *err)
-{
-    return hf_fail(err, HF_NOMEM, "no memory for a message");
-}
-
-int value_absent(const char *field, struct hf_error *err)
-{
-    return hf_fail(err, HF_INVAL, "the message has no %s", field);
-}
-
 int value_check_range(uint64_t value, uint64_t low, uint64_t high, const char *field,
                       struct hf_error *err)
 {

@@ -5,19 +5,26 @@
 
 #include "wire/convert.h"
 
-/** A zeroed message of `type` from the arena, initialised; NULL: no memory. */
-#define VALUE_NEW(arena, type, init)                                                               \
+/** A zeroed, initialised message of the type of the pointer `message`, from the arena; NULL: no memory. */
+#define VALUE_NEW(arena, message, init)                                                            \
     __extension__({                                                                                \
-        type *value_new_ = wire_arena_alloc((arena), sizeof *value_new_);                          \
+        __typeof__(message) value_new_ = wire_arena_alloc((arena), sizeof *value_new_);            \
         if (value_new_)                                                                            \
-            init(value_new_);                                                                      \
+            (init)(value_new_);                                                                    \
         value_new_;                                                                                \
     })
 
 /** HF_NOMEM with its sentence. */
-int value_no_memory(struct hf_error *err);
+static inline int value_no_memory(struct hf_error *err)
+{
+    return hf_fail(err, HF_NOMEM, "no memory for a message");
+}
+
 /** HF_INVAL: the message that `field` should hold is not there. */
-int value_absent(const char *field, struct hf_error *err);
+static inline int value_absent(const char *field, struct hf_error *err)
+{
+    return hf_fail(err, HF_INVAL, "the message has no %s", field);
+}
 
 /** Bytes of a fixed length, borrowed; and back. */
 ProtobufCBinaryData value_fill_bytes(const void *bytes, size_t len);

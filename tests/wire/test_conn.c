@@ -343,13 +343,16 @@ static void who_refuses_a_connection_is_named(void **state)
 
 static void a_name_that_is_none_is_named(void **state)
 {
+    /* A part of a name is shorter than this, so nobody is asked for it. */
+    static const char name[] =
+        "a-name-that-is-so-long-between-its-dots-that-it-cannot-be-one-at-all.invalid";
     struct end end;
 
     (void)state;
     end_init(&end);
-    end_connect(&end, &client, "no-such-host.invalid", 1, NULL);
+    end_connect(&end, &client, name, 1, NULL);
     assert_true(end_wait_closed(&end));
-    assert_says(&end, HF_IO, "no-such-host.invalid");
+    assert_says(&end, HF_IO, name);
     end_release(&end);
 }
 
@@ -560,7 +563,7 @@ static void who_dribbles_a_frame_is_cut_though_bytes_arrive(void **state)
     size_t len = record_of(&peer, record, sizeof record);
 
     (void)state;
-    assert_in_range(dribble(&here, peer.fd, record, len), 5, 100);
+    assert_in_range(dribble(&here, peer.fd, record, len), 2, len - 1);
     assert_true(end_wait_closed(&here));
     assert_says(&here, HF_TIMEOUT, "not complete within 300 ms");
     peer_part(&peer, &here);
@@ -604,7 +607,7 @@ static void who_dribbles_the_handshake_is_cut(void **state)
     assert_in_range(len, 100, sizeof hello);
     end_init(&here);
     end_accept(&here, &server, listener, &(struct wire_limits){.handshake_ms = SHORT_MS});
-    assert_in_range(dribble(&here, fd, hello, (size_t)len), 5, 99);
+    assert_in_range(dribble(&here, fd, hello, (size_t)len), 2, len - 1);
     assert_true(end_wait_closed(&here));
     assert_says(&here, HF_TIMEOUT, "no TLS handshake within 300 ms");
     end_release(&here);
