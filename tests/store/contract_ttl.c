@@ -56,6 +56,33 @@ static void the_same_identity_resumes_its_host_session(void **state)
                      lease.token);
 }
 
+static int note_ttl(const struct host_info *info, void *arg)
+{
+    struct host_info *found = arg;
+
+    if (info->host == found->host)
+        found->identity.ttl_ms = info->identity.ttl_ms;
+    return 0;
+}
+
+static void a_resumed_one_may_have_another_ttl(void **state)
+{
+    struct fixture *fixture = *state;
+    struct host_identity identity = mortal("host-d");
+    struct mount *d = join_a(fixture), *again = &fixture->c;
+    struct lease lease = contract_session(fixture, d, "alpha", "one");
+    struct host_info found = {.host = d->host};
+
+    identity.ttl_ms = TTL_MS / 2;
+    contract_open_b(fixture);
+    contract_join(again, fixture->b.store, &identity);
+    assert_int_equal(again->host, d->host);
+    assert_int_equal(store_host_list(again->store, note_ttl, &found, NULL), HF_OK);
+    assert_int_equal(found.identity.ttl_ms, TTL_MS / 2);
+    assert_int_equal(contract_commit(fixture, again, &lease, "two"), HF_OK);
+    contract_assert_sound(again->store);
+}
+
 static void an_open_recall_is_told_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -238,6 +265,7 @@ static void lists_say_when_it_expires(void **state)
 
 const struct CMUnitTest contract_ttl_tests[] = {
     CONTRACT_TEST(the_same_identity_resumes_its_host_session),
+    CONTRACT_TEST(a_resumed_one_may_have_another_ttl),
     CONTRACT_TEST(an_open_recall_is_told_again),
     CONTRACT_TEST(a_new_incarnation_replaces_its_forerunner_at_once),
     CONTRACT_TEST(a_replaced_one_leaves_its_leases_to_those_who_wait),

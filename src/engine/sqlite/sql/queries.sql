@@ -159,7 +159,7 @@ SELECT id, sid, version, root, time, host, token, bytes, files, reason, sum FROM
 -- name: host_insert
 INSERT INTO host VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
 -- name: host_update
-UPDATE host SET resumed = ?11, state = ?12, sum = ?14 WHERE host = ?1
+UPDATE host SET ttl_ms = ?10, resumed = ?11, state = ?12, sum = ?14 WHERE host = ?1
 -- name: host_load
 SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, principal, ttl_ms, resumed,
     state, registered, sum FROM host WHERE host = ?1
