@@ -865,15 +865,20 @@ static int fail_reads(enum shim_call call, bool log, void *arg)
 static void events_that_could_not_be_read_are_told_later(void **state)
 {
     struct fixture *fixture = *state;
-    struct guest *a = enter(fixture, 0), *b = enter(fixture, 1);
-    struct failing_reads reads = {.thread = ((struct sqlite_store *)fixture->store)->events.thread,
-                                  .left = 1};
+    struct failing_reads reads = {.left = 1};
+    struct guest *a, *b;
     struct append_load load;
     uint64_t sid;
 
+    /* No clock must wake the thread in the meantime, and no ring of before. */
+    fixture->guests[0].identity.ttl_ms = fixture->guests[1].identity.ttl_ms = 0;
+    a = enter(fixture, 0);
+    b = enter(fixture, 1);
+    reads.thread = ((struct sqlite_store *)fixture->store)->events.thread;
     sid = make_session(a, "s", &load);
     wait_for(b, EVENT_SESSIONS_CHANGED, sid);
     forget(b);
+    usleep(50000);
     shim_set_hook(fail_reads, &reads);
     assert_int_equal(append_load_step(&load, DURABILITY_RELAXED), HF_OK);
     wait_for(b, EVENT_HEAD_MOVED, sid);

@@ -264,6 +264,17 @@ static void look_after_hosts(struct events *events)
     roster_recount(&store->roster);
 }
 
+/* The last of several that say how many hosts there are says it for all; who has just come was greeted. */
+static bool is_superseded(const struct event_row *rows, int i, int n)
+{
+    if (rows[i].event.kind != EVENT_HOSTS_CHANGED)
+        return false;
+    for (int k = i + 1; k < n; k++)
+        if (rows[k].event.kind == EVENT_HOSTS_CHANGED)
+            return true;
+    return false;
+}
+
 static void hear(struct events *events)
 {
     struct event_row rows[EVENTS_AT_ONCE];
@@ -275,7 +286,8 @@ static void hear(struct events *events)
         n = 0;
         found = read_events(events, rows, &n);
         for (int i = 0; i < n; i++)
-            deliver(events, &rows[i]);
+            if (!is_superseded(rows, i, n))
+                deliver(events, &rows[i]);
     } while (found == EVENTS_AT_ONCE);
     events->failed |= found < 0;
     if (events->missed)

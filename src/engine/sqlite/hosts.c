@@ -435,7 +435,8 @@ int sqlite_host_register(struct store *base, const struct host_identity *identit
         rc = events_start(&store->events, err);
     if (rc != HF_OK)
         return rc;
-    sqlite_hosts_bury(store);
+    if (roster_count(&store->roster) == 0) /* else the thread that tells looks after that */
+        sqlite_hosts_bury(store);
     rc = write_register(&change, err);
     if (rc != HF_OK)
         return rc;
@@ -556,12 +557,13 @@ int sqlite_host_end(struct store *base, uint64_t host, struct hf_error *err)
     struct end_write change = {.write = {.run = run_end}, .host = host};
     int rc = writer_do(&store->writer, &change.write, err);
 
-    if (rc != HF_OK)
+    if (rc != HF_OK && rc != HF_FENCED)
         return rc;
-    if (roster_remove(&store->roster, host))
+    if (roster_remove(&store->roster,
+                      host)) /* one that was over before need not hear of it any more */
         bell_disclaim(&store->bell, host);
     bell_wake(&store->bell); /* those who wait on its behalf */
-    return HF_OK;
+    return rc;
 }
 
 void sqlite_hosts_dissolve(struct sqlite_store *store)

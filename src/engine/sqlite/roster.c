@@ -298,25 +298,25 @@ int roster_hear(struct roster *roster, uint64_t host, struct hf_error *err)
 int roster_cut(struct roster *roster, uint64_t host, uint32_t grace_ms, struct hf_error *err)
 {
     struct roster_entry *entry;
-    int rc = HF_OK;
+    bool alive;
 
     pthread_mutex_lock(&roster->lock);
     assert(!roster->has_teller || !pthread_equal(roster->teller, pthread_self()));
     entry = find_own(roster, host);
-    if (!entry || !is_alive(roster, entry)) {
-        rc = fenced(host, err);
-    } else if (entry->ttl_ms == 0) {
-        rc = hf_fail(err, HF_INVAL, "host session %llu ends with this handle of the store alone",
-                     (unsigned long long)host);
-    } else {
-        if (grace_ms > entry->ttl_ms)
-            grace_ms = entry->ttl_ms;
-        entry->listener = (struct store_listener){0};
-        step(roster, entry, HOST_CUT, grace_ms * NS_PER_MS);
+    alive = entry && is_alive(roster, entry);
+    if (alive && entry->ttl_ms == 0) {
+        pthread_mutex_unlock(&roster->lock);
+        return hf_fail(err, HF_INVAL, "host session %llu ends with this handle of the store alone",
+                       (unsigned long long)host);
     }
+    if (entry)
+        entry->listener = (struct store_listener){0};
+    if (alive)
+        step(roster, entry, HOST_CUT,
+             (grace_ms < entry->ttl_ms ? grace_ms : entry->ttl_ms) * NS_PER_MS);
     wait_idle(roster, host);
     pthread_mutex_unlock(&roster->lock);
-    return rc;
+    return alive ? HF_OK : fenced(host, err);
 }
 
 /* --- all of them ---------------------------------------------------------------------------------- */

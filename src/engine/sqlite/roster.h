@@ -73,7 +73,8 @@ bool roster_is_verified(struct roster *roster, uint64_t host, uint64_t epoch);
 
 /** Something was heard of it. HF_FENCED when it is dead. */
 int roster_hear(struct roster *roster, uint64_t host, struct hf_error *err);
-/** Its listener is called no more when this returns, and it dies in `grace_ms`. HF_FENCED, HF_INVAL. */
+/** Its listener is called no more when this returns, and it dies in `grace_ms`. HF_FENCED (its listener is not
+ *  called any more either), HF_INVAL for one without a TTL. */
 int roster_cut(struct roster *roster, uint64_t host, uint32_t grace_ms, struct hf_error *err);
 /** It is dead from now on, if it is an own one. */
 void roster_bury(struct roster *roster, uint64_t host);
