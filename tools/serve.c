@@ -121,8 +121,8 @@ static int choose_files(const struct serve_arguments *args, struct pki_paths *pa
     if (rc != HF_OK)
         return rc;
     ret_files->certificate = ret_files->key = paths->bundle;
-    if (!args->ca)
-        ret_files->ca = paths->ca;
+    if (!args->ca) /* the bundle holds it, too */
+        ret_files->ca = access(paths->ca, F_OK) == 0 ? paths->ca : paths->bundle;
     if (!args->crl && access(paths->crl, F_OK) == 0)
         ret_files->crl = paths->crl;
     return HF_OK;

@@ -285,6 +285,8 @@ static void log_closed(const struct peer *peer, const struct hf_error *why)
 
     if (peer->refusal.status != HF_OK)
         return; /* was told when it was refused */
+    if (!peer->certificate_known && why->status == HF_OK)
+        return; /* a probe of the port, as load balancers make every other second */
     if (!peer->certificate_known)
         log_warn("%s refused: %s", address, sentence);
     else if (why->status != HF_OK)

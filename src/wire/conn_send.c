@@ -12,7 +12,9 @@ void conn_explain(struct wire_conn *conn, int error, struct hf_error *why)
 {
     int status = conn->sock.error == ETIMEDOUT ? HF_TIMEOUT : HF_IO;
 
-    if (error == SSL_ERROR_SYSCALL && conn->sock.error != 0)
+    if (SSL_is_server(conn->ssl) && BIO_number_read(SSL_get_rbio(conn->ssl)) == 0)
+        (void)hf_fail(why, HF_OK, "it only looked whether somebody listens");
+    else if (error == SSL_ERROR_SYSCALL && conn->sock.error != 0)
         (void)hf_fail(why, status, "the connection was lost: %s", strerror(conn->sock.error));
     else
         (void)tls_explain(conn->ssl, why);

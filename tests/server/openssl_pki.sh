@@ -48,6 +48,7 @@ END
 
 # What `openssl ca` needs for its list.
 : >index.txt
+: >log
 cat >ca.cnf <<END
 [ca]
 default_ca = hosts

@@ -156,6 +156,26 @@ static void plain_text_is_refused(void **state)
     expect_refusal("it does not speak TLS");
 }
 
+/* Load balancers do that every other second: the log is not theirs. */
+static void a_probe_of_the_port_is_not_logged(void **state)
+{
+    const struct linger reset = {.l_onoff = 1};
+    struct sockaddr_in own;
+    socklen_t size = sizeof own;
+    char port[32];
+
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        int fd = dial();
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &size), 0);
+        snprintf(port, sizeof port, ":%u ", ntohs(own.sin_port));
+        if (round > 0)
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        close(fd);
+        assert_false(logged(port, "", 300));
+    }
+}
+
 static void an_http_request_is_refused(void **state)
 {
     (void)state;
@@ -630,6 +650,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         attack(plain_text_is_refused),
+        attack(a_probe_of_the_port_is_not_logged),
         attack(an_http_request_is_refused),
         attack(random_bytes_are_refused),
         attack(older_tls_is_refused),
