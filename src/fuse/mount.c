@@ -147,12 +147,12 @@ static void expire_entry(void *arg, uint64_t parent, const char *name)
         fuse_lowlevel_notify_inval_entry(mount->session, parent, name, strlen(name));
 }
 
-static void inval_inode(void *arg, uint64_t inode, bool data)
+static void inval_inode(void *arg, uint64_t inode, int64_t from)
 {
     struct fuse_mount *mount = arg;
 
     if (atomic_load(&mount->serving))
-        fuse_lowlevel_notify_inval_inode(mount->session, inode, data ? 0 : -1, 0);
+        fuse_lowlevel_notify_inval_inode(mount->session, inode, from, 0);
 }
 
 static bool interrupted(void *arg)

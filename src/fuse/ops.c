@@ -53,12 +53,14 @@ static void reply_status(fuse_req_t req, int status)
     fuse_reply_err(req, status ? hf_status_errno(status) : 0);
 }
 
-static struct fuse_entry_param entry_param(const struct tree_entry *entry)
+static struct fuse_entry_param entry_param(const struct tree *tree, const struct tree_entry *entry)
 {
+    bool holds = tree_still_holds(tree, entry);
+
     return (struct fuse_entry_param){.ino = entry->inode,
                                      .attr = entry->attr,
-                                     .attr_timeout = entry->attr_timeout,
-                                     .entry_timeout = entry->entry_timeout};
+                                     .attr_timeout = holds ? entry->attr_timeout : 0,
+                                     .entry_timeout = holds ? entry->entry_timeout : 0};
 }
 
 /** An entry that the kernel did not take is not looked up. */
@@ -71,7 +73,7 @@ static void reply_entry(fuse_req_t req, int status, const struct tree_entry *ent
         reply_status(req, status);
         return;
     }
-    param = entry_param(entry);
+    param = entry_param(tree, entry);
     if (fuse_reply_entry(req, &param) != 0 && entry->inode)
         tree_forget(tree, entry->inode, 1);
 }
@@ -81,7 +83,8 @@ static void reply_attr(fuse_req_t req, int status, const struct tree_entry *entr
     if (status)
         reply_status(req, status);
     else
-        fuse_reply_attr(req, &entry->attr, entry->attr_timeout);
+        fuse_reply_attr(req, &entry->attr,
+                        tree_still_holds(tree_of(req), entry) ? entry->attr_timeout : 0);
 }
 
 /* --- the session -------------------------------------------------------------------------------- */
@@ -358,7 +361,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     }
     fi->fh = (uint64_t)(uintptr_t)handle;
     fi->keep_cache = 1;
-    param = entry_param(&entry);
+    param = entry_param(tree, &entry);
     if (fuse_reply_create(req, &param, fi) != 0) {
         tree_release(handle);
         tree_forget(tree, entry.inode, 1);
@@ -493,7 +496,7 @@ static bool add_entry(const char *name, const struct tree_entry *entry, uint64_t
     size_t room = reply->size - reply->len, need;
 
     if (reply->plus) {
-        struct fuse_entry_param param = entry_param(entry);
+        struct fuse_entry_param param = entry_param(tree_of(reply->req), entry);
 
         need = fuse_add_direntry_plus(reply->req, reply->data + reply->len, room, name, &param,
                                       (off_t)next);

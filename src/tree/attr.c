@@ -4,6 +4,7 @@
 
 #include "tree/entry.h"
 #include "tree/handle.h"
+#include "tree/kernel.h"
 #include "tree/table.h"
 #include "tree/write.h"
 
@@ -172,10 +173,12 @@ int tree_setattr(struct tree *tree, const struct tree_caller *caller, uint64_t i
         rc = session_change(session, apply_set, &setting);
     if ((set & ~(unsigned)TREE_SET_CTIME) == 0 && set != 0)
         goto out;
-    if (rc == HF_OK)
+    if (rc == HF_OK) {
+        kernel_tell_news(session);
         entry_fill(session, setting.inode, ret_entry);
-    else
+    } else {
         pthread_mutex_lock(&session->lock);
+    }
     inode_unref(session, setting.inode);
     session_unlock(session);
 out:

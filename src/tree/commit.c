@@ -532,7 +532,7 @@ static int start_over(struct session *session)
     session->loaded = false;
     rc = session_reload(session, NULL);
     session_set_phase(session, PHASE_CLEAN);
-    worker_invalidate(session);
+    worker_drop(session);
     pthread_cond_broadcast(&session->cond);
     return rc;
 }

@@ -10,9 +10,12 @@ void entry_fill(const struct session *session, const struct inode *inode,
 
     *ret_entry = (struct tree_entry){
         .inode = session_number(session, inode->ino),
+        .answer = atomic_load(&session->tree->forgotten),
         .attr_timeout = timeout,
         .entry_timeout = timeout,
     };
+    if (inode->linked) /* its names are not known when they have to be forgotten */
+        ret_entry->entry_timeout = 0.0;
     if (inode->pseudo) /* each commit adds to what is in it */
         ret_entry->attr_timeout = 0.0;
     inode_stat(session, inode, &ret_entry->attr);
@@ -36,5 +39,11 @@ void entry_negative(struct session *session, const struct inode *dir, const char
     if (timeout > 0 &&
         !negatives_note(&session->negatives, session_number(session, dir->ino), name))
         timeout = 0;
-    *ret_entry = (struct tree_entry){.entry_timeout = timeout};
+    *ret_entry = (struct tree_entry){.entry_timeout = timeout,
+                                     .answer = atomic_load(&session->tree->forgotten)};
+}
+
+bool tree_still_holds(const struct tree *tree, const struct tree_entry *entry)
+{
+    return entry->answer == atomic_load(&tree->forgotten);
 }

@@ -12,6 +12,8 @@
 
 /** So long after a failure it is tried again to register. */
 #define REGISTER_AGAIN_NS 500000000
+/** … or that there was no memory. */
+#define NO_MEMORY_NS 100000000
 
 /* --- one session ---------------------------------------------------------------------------------- */
 
@@ -30,7 +32,7 @@ static void head_moved(struct session *session, uint64_t version)
         look_at_head(session);
     pthread_mutex_unlock(&session->lock);
     if (session->sid == SHARED_SID)
-        kernel_forget_session(session);
+        kernel_forget_session(session, false);
 }
 
 /** The name that the session had may be another's now. */
@@ -41,7 +43,7 @@ static void names_changed(struct session *session)
     char *name = NULL;
     bool gone;
 
-    kernel_forget_session(session);
+    kernel_forget_session(session, false);
     gone = store_session_head(tree->store, session->sid, &head, NULL) == HF_NOENT;
     pthread_mutex_lock(&session->lock);
     name = session->name;
@@ -54,6 +56,9 @@ static void names_changed(struct session *session)
 
 void events_session(struct session *session, const struct duty *duty)
 {
+    const struct duty again = {.kinds = duty->kinds & (DUTY_FORGET | DUTY_DROP),
+                               .at = timer_now() + NO_MEMORY_NS};
+
     if (duty->kinds & DUTY_LOST)
         lease_taken(session, duty->lost);
     if (duty->kinds & DUTY_RECALL)
@@ -68,8 +73,12 @@ void events_session(struct session *session, const struct duty *duty)
         head_moved(session, duty->version);
     if (duty->kinds & DUTY_NAMES)
         names_changed(session);
-    if (duty->kinds & DUTY_FORGET)
-        kernel_forget_session(session);
+    if (duty->kinds & (DUTY_FORGET | DUTY_DROP) &&
+        !kernel_forget_session(session, (duty->kinds & DUTY_DROP) != 0))
+        worker_note(session, &again);
+    pthread_mutex_lock(&session->lock);
+    kernel_tell_news(session);
+    pthread_mutex_unlock(&session->lock);
 }
 
 /* --- other hosts ---------------------------------------------------------------------------------- */
@@ -83,7 +92,7 @@ static int forget_unleased(struct session *session, void *arg)
     leased = session->token != 0;
     pthread_mutex_unlock(&session->lock);
     if (!leased)
-        kernel_forget_session(session);
+        kernel_forget_session(session, false);
     return HF_OK;
 }
 
@@ -199,7 +208,7 @@ static int check_session(struct session *session, void *arg)
         look_at_head(session);
     pthread_mutex_unlock(&session->lock);
     if (session->sid == SHARED_SID)
-        kernel_forget_session(session);
+        kernel_forget_session(session, false);
     else if (token != 0 && check->leases)
         compare_lease(session, &check->held, token);
     return HF_OK;

@@ -7,6 +7,7 @@
 #include "tree/commit.h"
 #include "tree/filelock.h"
 #include "tree/handle.h"
+#include "tree/kernel.h"
 #include "tree/leasefile.h"
 #include "tree/meta_index.h"
 #include "tree/split.h"
@@ -170,6 +171,7 @@ int tree_open_file(struct tree *tree, const struct tree_caller *caller, uint64_t
     else
         rc = session_change(session, apply_open, &opening);
     if (rc == HF_OK) {
+        kernel_tell_news(session);
         session_unlock(session);
         *ret_handle = opening.handle;
         *ret_keep_cache = opening.keep_cache;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/sysmacros.h>
 
+#include "tree/difference.h"
+#include "tree/kernel.h"
 #include "tree/session.h"
 #include "tree/table.h"
 
@@ -96,16 +98,37 @@ int inode_load(struct session *session, const struct inode_record *record, struc
 
 static void close_content(struct session *session, struct inode *inode);
 
-int inode_refresh(struct session *session, struct inode *inode, const struct inode_record *record)
+void inode_note_news(struct session *session, struct inode *inode, uint64_t from)
 {
-    int rc = inode_adopt(inode, record);
+    if (!kernel_is_told(session->tree)) {
+        inode->moved_on++; /* it drops all when it opens the file again */
+        return;
+    }
+    if (inode->lookups == 0)
+        return;
+    inode->news_from = inode->news && inode->news_from < from ? inode->news_from : from;
+    inode->news = true;
+    session->news = true;
+}
 
+int inode_refresh(struct session *session, struct inode *inode, const struct inode_record *record,
+                  bool trusted)
+{
+    uint64_t from = 0;
+    int rc;
+
+    if (trusted && !inode->dirty)
+        from = difference_start(session->tree->cache, &inode->content, &record->content);
+    rc = inode_adopt(inode, record);
     if (rc != HF_OK)
         return rc;
     inode_unmark(session, inode);
-    close_content(session, inode);
     inode->data_seq = 0;
-    inode->moved_on++;
+    inode->same = from == DIFFERENCE_NONE;
+    if (inode->same)
+        return HF_OK;
+    close_content(session, inode);
+    inode_note_news(session, inode, from);
     return HF_OK;
 }
 

@@ -47,7 +47,7 @@ struct inode {
     uint64_t unlinked_seq; /**< the change that took its last name */
     bool stale;            /**< not in the version that the session was reloaded from */
     bool pseudo;           /**< ".holdfast" and "versions": not stored (versions.c) */
-    bool seen;             /**< mark of a reload */
+    bool seen, same;       /**< marks of a reload: looked at; the same, with all that is below it */
 
     bool store_locked; /**< filelocks.lock: locks on it may be in the store's table */
 
@@ -55,6 +55,8 @@ struct inode {
     unsigned refs;      /**< children, handles, callers */
     unsigned handles;   /**< open files of it */
     uint64_t data_seq;  /**< the session's last change of this file's data or size */
+    bool news;          /**< the kernel may have content of it that is not so any more … */
+    uint64_t news_from; /**< … from this byte on */
     uint64_t moved_on;  /**< how often the content changed by other hands than the kernel's */
     uint64_t cached_at; /**< moved_on when the kernel last opened it */
     size_t counted;     /**< its share of tree.dirty_bytes */
@@ -75,8 +77,12 @@ int inode_new(struct session *session, uint64_t ino, uint32_t mode, struct inode
 /** A live inode for a record read from the store, with one reference. */
 int inode_load(struct session *session, const struct inode_record *record,
                struct inode **ret_inode);
-/** Takes over what a newer version says of a live inode; drops its unsaved state. */
-int inode_refresh(struct session *session, struct inode *inode, const struct inode_record *record);
+/** Takes over what another version says of a live inode, and notes what the kernel has to drop. `trusted`: the inode
+ *  was as it is stored; else its unsaved state is dropped. */
+int inode_refresh(struct session *session, struct inode *inode, const struct inode_record *record,
+                  bool trusted);
+/** Notes that its content is not what the kernel may have cached, from byte `from` on. */
+void inode_note_news(struct session *session, struct inode *inode, uint64_t from);
 
 /** Takes a reference. */
 struct inode *inode_ref(struct inode *inode);

@@ -6,8 +6,12 @@
 
 #include "tree/table.h"
 
+/** For so long one thread waits for another that tells the kernel. */
+#define TELLER_NS 1000000000LL
+
 struct known {
     uint64_t inode, parent;
+    int64_t from; /* of the content; -1: the attributes alone */
     char *name;
 };
 
@@ -15,7 +19,16 @@ struct known_list {
     struct session *session;
     struct known *list;
     size_t n;
+    bool data, failed;
 };
+
+bool kernel_is_told(struct tree *tree)
+{
+    const struct tree_kernel *kernel = &tree->options.kernel;
+
+    return kernel->inval_entry && kernel->expire_entry && kernel->inval_inode &&
+           !atomic_load(&tree->closing);
+}
 
 static void note_known(struct hnode *node, void *arg)
 {
@@ -26,20 +39,13 @@ static void note_known(struct hnode *node, void *arg)
     if (inode->lookups == 0)
         return;
     *k = (struct known){.inode = session_number(known->session, inode->ino)};
+    k->from = known->data || inode_is_dir(inode) ? 0 : -1;
     if (inode->parent && inode->name) {
         k->parent = session_number(known->session, inode->parent->ino);
         k->name = strdup(inode->name);
+        known->failed |= !k->name;
     }
     known->n++;
-}
-
-/** Whether the kernel is to be told anything. */
-static bool is_told(struct tree *tree)
-{
-    const struct tree_kernel *kernel = &tree->options.kernel;
-
-    return kernel->inval_entry && kernel->expire_entry && kernel->inval_inode &&
-           !atomic_load(&tree->closing);
 }
 
 static void expire_negatives(const struct tree_kernel *kernel, struct negative *negatives)
@@ -54,7 +60,7 @@ static void forget_known(const struct tree_kernel *kernel, struct known_list *kn
     for (size_t i = 0; i < known->n; i++) {
         struct known *k = &known->list[i];
 
-        kernel->inval_inode(kernel->arg, k->inode, true);
+        kernel->inval_inode(kernel->arg, k->inode, k->from);
         if (k->name)
             kernel->expire_entry(kernel->arg, k->parent, k->name);
         free(k->name);
@@ -62,17 +68,19 @@ static void forget_known(const struct tree_kernel *kernel, struct known_list *kn
     free(known->list);
 }
 
-void kernel_forget_session(struct session *session)
+bool kernel_forget_session(struct session *session, bool data)
 {
     const struct tree_kernel *kernel = &session->tree->options.kernel;
-    struct known_list known = {.session = session};
+    struct known_list known = {.session = session, .data = data};
     struct negative *negatives;
     char *name = NULL;
 
-    if (!is_told(session->tree))
-        return;
+    if (!kernel_is_told(session->tree))
+        return true;
+    atomic_fetch_add(&session->tree->forgotten, 1);
     pthread_mutex_lock(&session->lock);
     known.list = calloc(session->inodes.count + 1, sizeof(struct known));
+    known.failed = !known.list;
     if (known.list)
         htable_each(&session->inodes, note_known, &known);
     negatives = negatives_take(&session->negatives);
@@ -84,6 +92,53 @@ void kernel_forget_session(struct session *session)
     if (name)
         kernel->expire_entry(kernel->arg, TREE_ROOT, name);
     free(name);
+    return !known.failed;
+}
+
+/* --- what a new version has changed ------------------------------------------------------------- */
+
+static void note_news(struct hnode *node, void *arg)
+{
+    struct known_list *known = arg;
+    struct inode *inode = HTABLE_ENTRY(node, struct inode, node);
+
+    if (!inode->news)
+        return;
+    inode->news = false;
+    known->list[known->n++] = (struct known){.inode = session_number(known->session, inode->ino),
+                                             .from = (int64_t)inode->news_from};
+}
+
+/** Another thread is telling: waits for it, though not for ever. All threads that serve the kernel might, while what
+ *  it is told waits for a page that one of them has to read. */
+static void wait_for_teller(struct session *session)
+{
+    int64_t until = timer_now() + TELLER_NS;
+    const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+
+    while (session->telling && timer_now() < until)
+        pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);
+}
+
+void kernel_tell_news(struct session *session)
+{
+    struct known_list known = {.session = session};
+
+    if (session->telling)
+        wait_for_teller(session);
+    if (!session->news || session->telling)
+        return;
+    known.list = calloc(session->inodes.count + 1, sizeof(struct known));
+    if (!known.list) /* it stays noted */
+        return;
+    htable_each(&session->inodes, note_news, &known);
+    session->news = false;
+    session->telling = true;
+    pthread_mutex_unlock(&session->lock);
+    forget_known(&session->tree->options.kernel, &known);
+    pthread_mutex_lock(&session->lock);
+    session->telling = false;
+    pthread_cond_broadcast(&session->cond);
 }
 
 void kernel_forget_top(struct tree *tree)
@@ -91,11 +146,12 @@ void kernel_forget_top(struct tree *tree)
     const struct tree_kernel *kernel = &tree->options.kernel;
     struct negative *negatives;
 
-    if (!is_told(tree))
+    if (!kernel_is_told(tree))
         return;
+    atomic_fetch_add(&tree->forgotten, 1);
     pthread_mutex_lock(&tree->lock);
     negatives = negatives_take(&tree->negatives);
     pthread_mutex_unlock(&tree->lock);
     expire_negatives(kernel, negatives);
-    kernel->inval_inode(kernel->arg, TREE_ROOT, true);
+    kernel->inval_inode(kernel->arg, TREE_ROOT, 0);
 }

@@ -6,8 +6,17 @@
 
 #include "tree/session.h"
 
-/** Everything that the kernel knows of a session: attributes, names, listings, and contents. */
-void kernel_forget_session(struct session *session);
+/** Whether the kernel is told anything (it is not at the end of a mount). */
+bool kernel_is_told(struct tree *tree);
+/** What the kernel knows of a session: attributes, names, listings; with `data` contents too. False: not all of
+ *  it, for want of memory. */
+bool kernel_forget_session(struct session *session, bool data);
+/**
+ * The contents that another version has changed (inode_note_news()): exactly those. The session is locked, and the
+ * lock let go meanwhile. Whoever answers the kernel from the new version calls this first: were the kernel to hear
+ * of a file's new length while it has the page in which it ended before, it would read zeros there.
+ */
+void kernel_tell_news(struct session *session);
 /** The listing of the top directory, and what it was told is not there. */
 void kernel_forget_top(struct tree *tree);
 

@@ -15,6 +15,8 @@
 #define RECALL_TRIES 3
 /** For so long what a close(2) leaves behind is waited for. */
 #define CLOSING_NS 200000000
+/** By then an answer that was under way has reached the kernel. */
+#define SWEEP_NS 100000000
 /** Who waits for a lease asks again after this at the earliest, … */
 #define LEASEWAIT_MIN_NS 20000000
 /** … and whether it was interrupted so often. */
@@ -329,6 +331,8 @@ static void put_down(struct session *session)
 /** Tells the store of a lease that was put down. Not locked. */
 static void hand_over(struct session *session, uint64_t token)
 {
+    /* An answer may have been on its way to the kernel when that was told to forget. */
+    const struct duty sweep = {.kinds = DUTY_FORGET, .at = timer_now() + SWEEP_NS};
     struct tree *tree = session->tree;
 
     store_lease_release(tree->store, session->host, session->sid, token, NULL);
@@ -336,6 +340,7 @@ static void hand_over(struct session *session, uint64_t token)
     session->acquiring = false;
     pthread_cond_broadcast(&session->cond);
     pthread_mutex_unlock(&session->lock);
+    worker_note(session, &sweep);
 }
 
 /** One try to be rid of the lease. 1: changes came in between. */
@@ -354,7 +359,8 @@ static int step_back(struct session *session, uint64_t token, char *pin, size_t 
     pthread_mutex_unlock(&session->lock);
     if (rc != HF_OK)
         return rc;
-    kernel_forget_session(session);
+    if (!kernel_forget_session(session, false))
+        return HF_NOMEM;
     pthread_mutex_lock(&session->lock);
     rc = session->releasing && session->token == token &&
                  session->change_seq == session->committed_seq

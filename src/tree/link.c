@@ -3,6 +3,7 @@
 
 #include "tree/directory.h"
 #include "tree/entry.h"
+#include "tree/kernel.h"
 #include "tree/namespace.h"
 #include "tree/table.h"
 
@@ -94,10 +95,12 @@ static int link_within(struct tree *tree, uint64_t sid, struct linking *linking,
     if (rc != HF_OK)
         return rc;
     rc = session_change(session, apply_link, linking);
-    if (rc == HF_OK)
+    if (rc == HF_OK) {
+        kernel_tell_news(session);
         entry_grant(session, linking->inode, ret_entry);
-    else
+    } else {
         pthread_mutex_lock(&session->lock);
+    }
     inode_unref(session, linking->inode);
     session_unlock(session);
     table_put(session);

@@ -5,6 +5,7 @@
 #include "tree/directory.h"
 #include "tree/entry.h"
 #include "tree/handle.h"
+#include "tree/kernel.h"
 #include "tree/listing.h"
 #include "tree/table.h"
 
@@ -103,6 +104,8 @@ int tree_readdir(struct tree_handle *handle, uint64_t offset, bool plus, tree_di
     int rc = HF_OK;
 
     pthread_mutex_lock(&session->lock);
+    if (plus)
+        kernel_tell_news(session);
     if (handle->inode->stale)
         rc = HF_STALE;
     if (rc == HF_OK && (offset == 0 || !handle->listing)) {

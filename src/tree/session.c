@@ -3,12 +3,17 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tree/commit.h"
 #include "tree/directory.h"
 #include "tree/handle.h"
+#include "tree/kernel.h"
 #include "tree/lease.h"
 #include "tree/table.h"
+
+/** A file that another host renamed is looked for in its directory, if that has no more entries than this. */
+#define SEARCHED_MAX 4096
 
 int session_new(struct tree *tree, uint64_t sid, struct session **ret_session)
 {
@@ -87,8 +92,10 @@ void session_set_phase(struct session *session, enum session_phase phase)
 
 static void forget_seen(struct hnode *node, void *arg)
 {
+    struct inode *inode = HTABLE_ENTRY(node, struct inode, node);
+
     (void)arg;
-    HTABLE_ENTRY(node, struct inode, node)->seen = false;
+    inode->seen = inode->same = false;
 }
 
 /** Whether it is an open file whose content is committed: it can be read on when its name is gone. */
@@ -108,13 +115,62 @@ static void become_unlinked(struct session *session, struct inode *inode)
     inode_unplace(session, inode);
 }
 
-/** Finds what the new version says of a live inode, its parents first; or makes it stale. */
-static int refresh_inode(struct session *session, struct inode *inode)
+/** Looks through a directory for an inode that is not where it was: it may have been renamed in it. */
+static int find_renamed(struct session *session, struct inode *inode, struct dirmap *map,
+                        struct dir_entry *ret_entry)
+{
+    char last[NODE_NAME_MAX], *name;
+    size_t len = 0;
+    int rc;
+
+    if (dirmap_count(map) > SEARCHED_MAX)
+        return HF_NOENT;
+    while ((rc = dirmap_next(map, slice_of(last, len), ret_entry, NULL)) == HF_OK) {
+        len = ret_entry->name.len;
+        memcpy(last, ret_entry->name.data, len);
+        if (ret_entry->ino == inode->ino && ret_entry->record.len > 0)
+            break;
+    }
+    if (rc != HF_OK)
+        return rc;
+    name = strndup(last, len);
+    if (!name)
+        return HF_NOMEM;
+    inode_place(session, inode, inode->parent, name);
+    return HF_OK;
+}
+
+/** Finds the record of an inode in its parent, which has been refreshed. */
+static int find_record(struct session *session, struct inode *inode,
+                       struct inode_record *ret_record)
+{
+    struct dir_entry entry;
+    struct dirmap *map;
+    int rc;
+
+    if (!inode_is_dir(inode->parent))
+        return HF_NOENT;
+    rc = inode_dir(session, inode->parent, &map);
+    if (rc != HF_OK)
+        return rc;
+    rc = dirmap_find(map, slice_of(inode->name, strlen(inode->name)), &entry, NULL);
+    if (rc == HF_NOENT || (rc == HF_OK && (entry.ino != inode->ino || entry.record.len == 0)))
+        rc = find_renamed(session, inode, map, &entry);
+    return rc == HF_OK ? inode_record_decode(entry.record, ret_record) : rc;
+}
+
+/** Whether nothing can have changed: it lies in a directory that is the same, with all that is below it. */
+static bool lies_unchanged(const struct inode *inode, bool trusted)
+{
+    return trusted && !inode->linked && !inode->dirty && inode->parent->same;
+}
+
+/** Finds what the new version says of a live inode, its parents first; or makes it stale. `trusted`: what is here
+ *  was the state of a version. */
+static int refresh_inode(struct session *session, struct inode *inode, bool trusted)
 {
     bool reads_on = is_still_read(session, inode);
     struct inode_record record;
-    struct dir_entry entry;
-    struct dirmap *map;
     int rc;
 
     if (inode->seen || inode->stale || inode->pseudo)
@@ -122,28 +178,27 @@ static int refresh_inode(struct session *session, struct inode *inode)
     if (inode->unlinked && inode->unlinked_seq <= session->committed_seq)
         return HF_OK;
     inode->seen = true;
-    inode_unmark(session, inode);
     if (inode->unlinked) {
         rc = HF_NOENT;
     } else if (inode->linked) {
         rc = links_find(session, inode->ino, &record);
     } else {
-        rc = refresh_inode(session, inode->parent);
+        rc = refresh_inode(session, inode->parent, trusted);
+        if (rc == HF_OK && lies_unchanged(inode, trusted)) {
+            inode->same = true;
+            return HF_OK;
+        }
         if (rc == HF_OK)
-            rc = inode_is_dir(inode->parent) ? inode_dir(session, inode->parent, &map) : HF_NOENT;
-        if (rc == HF_OK)
-            rc = dirmap_find(map, slice_of(inode->name, strlen(inode->name)), &entry, NULL);
-        if (rc == HF_OK && (entry.ino != inode->ino || entry.record.len == 0))
-            rc = HF_NOENT;
-        if (rc == HF_OK)
-            rc = inode_record_decode(entry.record, &record);
+            rc = find_record(session, inode, &record);
     }
     if (rc == HF_OK && (record.mode & S_IFMT) != (inode->mode & S_IFMT))
         rc = HF_NOENT;
     if (rc == HF_OK)
-        return inode_refresh(session, inode, &record);
+        return inode_refresh(session, inode, &record, trusted);
+    inode_unmark(session, inode);
     if (rc != HF_NOENT && rc != HF_STALE)
         return rc;
+    inode_note_news(session, inode, 0);
     if (reads_on)
         become_unlinked(session, inode);
     else
@@ -163,7 +218,7 @@ static void gather_inode(struct hnode *node, void *arg)
     gather->list[gather->n++] = inode_ref(HTABLE_ENTRY(node, struct inode, node));
 }
 
-static int refresh_inodes(struct session *session)
+static int refresh_inodes(struct session *session, bool trusted)
 {
     struct gather gather = {0};
     int rc = HF_OK;
@@ -171,11 +226,10 @@ static int refresh_inodes(struct session *session)
     gather.list = calloc(session->inodes.count + 1, sizeof(struct inode *));
     if (!gather.list)
         return HF_NOMEM;
-    htable_each(&session->inodes, forget_seen, NULL);
     htable_each(&session->inodes, gather_inode, &gather);
     session->top->seen = true;
     for (size_t i = 0; i < gather.n && rc == HF_OK; i++)
-        rc = refresh_inode(session, gather.list[i]);
+        rc = refresh_inode(session, gather.list[i], trusted);
     for (size_t i = 0; i < gather.n; i++) {
         inode_unmark(session, gather.list[i]);
         inode_unref(session, gather.list[i]);
@@ -202,15 +256,16 @@ static void empty_root(const struct tree *tree, struct root_node *ret_root)
     };
 }
 
-static int adopt_root(struct session *session, const struct root_node *root)
+static int adopt_root(struct session *session, const struct root_node *root, bool trusted)
 {
     struct dirmap *links;
     int rc = dirmap_open(session->tree->cache, &root->links, &links, NULL);
 
     if (rc != HF_OK)
         return rc;
+    htable_each(&session->inodes, forget_seen, NULL);
     if (session->top)
-        rc = inode_refresh(session, session->top, &root->dir);
+        rc = inode_refresh(session, session->top, &root->dir, trusted);
     else
         rc = inode_load(session, &root->dir, &session->top);
     if (rc != HF_OK) {
@@ -225,7 +280,8 @@ static int adopt_root(struct session *session, const struct root_node *root)
     return HF_OK;
 }
 
-static int load_root(struct session *session, const struct session_head *head, struct hf_error *err)
+static int load_root(struct session *session, const struct session_head *head, bool trusted,
+                     struct hf_error *err)
 {
     struct blob_cache *cache = session->tree->cache;
     struct root_node root;
@@ -234,14 +290,14 @@ static int load_root(struct session *session, const struct session_head *head, s
 
     if (session->sid == SHARED_SID && head->version == 0) {
         empty_root(session->tree, &root);
-        return adopt_root(session, &root);
+        return adopt_root(session, &root, trusted);
     }
     rc = blob_get(cache, &head->root, &blob, err);
     if (rc != HF_OK)
         return rc;
     rc = root_node_decode(blob_content(blob), &root);
     if (rc == HF_OK)
-        rc = adopt_root(session, &root);
+        rc = adopt_root(session, &root, trusted);
     blob_unref(cache, blob);
     return rc;
 }
@@ -266,12 +322,15 @@ static bool writes_nameless(struct session *session)
 
 int session_load(struct session *session, const struct session_head *head, struct hf_error *err)
 {
+    /* What is here is what the version said: then what is equal in both need not be looked at. */
+    bool trusted = session->loaded && session->change_seq == session->committed_seq &&
+                   object_id_equal(&session->built, &session->root);
     int rc;
 
     session->loaded = false;
-    rc = load_root(session, head, err);
+    rc = load_root(session, head, trusted, err);
     if (rc == HF_OK)
-        rc = refresh_inodes(session);
+        rc = refresh_inodes(session, trusted);
     if (rc != HF_OK)
         return rc;
     if (!writes_nameless(session))
@@ -304,7 +363,7 @@ int session_reload(struct session *session, struct hf_error *err)
     return rc;
 }
 
-int session_refresh(struct session *session)
+static int refresh(struct session *session)
 {
     struct session_head head;
     int rc;
@@ -326,10 +385,20 @@ int session_refresh(struct session *session)
     if (session->sink_busy) { /* the store reads from what a reload throws away */
         pthread_cond_wait(&session->cond, &session->lock);
         session->unsure = true;
-        return session->loaded ? session_refresh(session) : session_reload(session, NULL);
+        return session->loaded ? refresh(session) : session_reload(session, NULL);
     }
     rc = session_load(session, &head, NULL);
     worker_invalidate(session);
+    return rc;
+}
+
+int session_refresh(struct session *session)
+{
+    int rc = refresh(session);
+
+    kernel_tell_news(session);
+    if (rc == HF_OK && !session->loaded && !session->deleted)
+        rc = session_reload(session, NULL); /* the lock was let go */
     return rc;
 }
 

@@ -40,6 +40,8 @@ struct tree {
 
     atomic_bool closing;     /* the kernel is not told anything any more */
     atomic_uint other_hosts; /* alive, as the store last said */
+    atomic_uint_fast64_t
+        forgotten; /* how often the kernel was told to forget names or attributes */
     atomic_uint_fast64_t commits;
     atomic_size_t relieve_at;  /* when so many bytes are pinned, directories are closed; evict.c */
     atomic_size_t dirty_bytes; /* unsaved writes in the filemaps of all sessions */

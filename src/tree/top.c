@@ -8,6 +8,7 @@
 #include "tree/commit.h"
 #include "tree/directory.h"
 #include "tree/entry.h"
+#include "tree/kernel.h"
 #include "tree/lease.h"
 #include "tree/table.h"
 
@@ -57,10 +58,12 @@ static bool note_negative(struct tree *tree, const char *name)
 
 static int answer_missing(struct tree *tree, const char *name, struct tree_entry *ret_entry)
 {
+    uint64_t answer = atomic_load(&tree->forgotten);
     bool noted = note_negative(tree, name);
 
     pthread_mutex_lock(&tree->shared->lock);
-    *ret_entry = (struct tree_entry){.entry_timeout = noted ? table_timeout(tree->shared) : 0};
+    *ret_entry = (struct tree_entry){.entry_timeout = noted ? table_timeout(tree->shared) : 0,
+                                     .answer = answer};
     pthread_mutex_unlock(&tree->shared->lock);
     return HF_OK;
 }
@@ -95,6 +98,9 @@ static int lookup_session(struct tree *tree, const char *name, struct tree_entry
         return rc;
     pthread_mutex_lock(&session->lock);
     rc = bring_up(session, name, &head);
+    kernel_tell_news(session);
+    if (rc == HF_OK && !session->loaded)
+        rc = HF_STALE; /* the lock was let go */
     if (rc == HF_OK)
         entry_grant(session, session->top, ret_entry);
     pthread_mutex_unlock(&session->lock);

@@ -41,8 +41,8 @@ struct tree_kernel {
     /** Believe the entry, or that there is none, no longer: look it up when it is next asked for. Unlike
      *  inval_entry it leaves a directory in its place that is some process's working directory. */
     void (*expire_entry)(void *arg, uint64_t parent, const char *name);
-    /** Forget the attributes and, with `data`, the cached content of an inode. */
-    void (*inval_inode)(void *arg, uint64_t inode, bool data);
+    /** Forget the attributes and, from byte `from` on unless that is -1, the cached content of an inode. */
+    void (*inval_inode)(void *arg, uint64_t inode, int64_t from);
     /** Whether the request that this thread works on was interrupted by a signal; or NULL. It is asked on the
      *  thread that has called the tree, while it waits for another host. */
     bool (*interrupted)(void *arg);
@@ -75,7 +75,12 @@ struct tree_entry {
     uint64_t inode; /**< 0: a negative entry, to be cached too */
     struct stat attr;
     double attr_timeout, entry_timeout; /**< seconds */
+    uint64_t answer;                    /**< for tree_still_holds() */
 };
+
+/** Whether the kernel may keep an answer for as long as it says: asked when it goes out. Else it has been told
+ *  meanwhile to forget what the answer would bring back, and must not keep it at all. */
+bool tree_still_holds(const struct tree *tree, const struct tree_entry *entry);
 
 /** An open file or directory. */
 struct tree_handle;

@@ -81,6 +81,13 @@ void worker_invalidate(struct session *session)
     worker_note(session, &duty);
 }
 
+void worker_drop(struct session *session)
+{
+    const struct duty duty = {.kinds = DUTY_DROP};
+
+    worker_note(session, &duty);
+}
+
 void worker_evict(struct tree *tree)
 {
     worker_chore(tree, CHORE_EVICT, 0);

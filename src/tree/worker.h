@@ -29,7 +29,8 @@ enum duty_kind {
     DUTY_ANSWERED = 1 << 2, /**< the lease that is waited for may be had now */
     DUTY_MOVED = 1 << 3,    /**< its head is at `version` or later */
     DUTY_NAMES = 1 << 4,    /**< it was made, renamed, deleted … by another host */
-    DUTY_FORGET = 1 << 5,   /**< the kernel's caches */
+    DUTY_FORGET = 1 << 5,   /**< the kernel is to forget attributes, names, listings */
+    DUTY_DROP = 1 << 7,     /**< the same, and all contents */
 };
 
 struct duty {
@@ -80,8 +81,10 @@ void worker_note(struct session *session, const struct duty *duty);
 void worker_hurry(struct session *session);
 /** Notes a chore, to be done `delay` ns from now (only CHORE_HOST_LOST can wait). */
 void worker_chore(struct tree *tree, enum chore chore, int64_t delay);
-/** Queues the kernel's invalidation of all it knows of a session. */
+/** Queues the kernel's invalidation of attributes, names and listings of a session. */
 void worker_invalidate(struct session *session);
+/** The same, and of all contents. */
+void worker_drop(struct session *session);
 /** Queues a look for sessions to evict, before its time. */
 void worker_evict(struct tree *tree);
 

@@ -203,6 +203,11 @@ void wire_fill_status(int status, const struct hf_error *err, Holdfast__Wire__Re
     reply->message = wire_fill_text(status != HF_OK && err ? err->message : NULL);
 }
 
+static bool is_control(uint8_t byte)
+{
+    return byte < 0x20 || byte == 0x7f;
+}
+
 int wire_read_status(const Holdfast__Wire__Reply *reply, struct hf_error *err)
 {
     char message[sizeof err->message];
@@ -216,7 +221,8 @@ int wire_read_status(const Holdfast__Wire__Reply *reply, struct hf_error *err)
         status = HF_IO;
     if (len == 0)
         return hf_fail(err, status, "%s", hf_status_text(status));
-    memcpy(message, reply->message.data, len);
+    for (size_t i = 0; i < len; i++) /* it goes to logs and terminals */
+        message[i] = is_control(reply->message.data[i]) ? '?' : (char)reply->message.data[i];
     message[len] = '\0';
     return hf_fail(err, status, "%s", message);
 }

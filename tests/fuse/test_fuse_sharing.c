@@ -217,6 +217,68 @@ static void each_close_is_seen_by_the_next_open_elsewhere(void **state)
     stop_second(m, point);
 }
 
+#define LINES 300
+
+static pid_t start_tail(const char *path, const char *output)
+{
+    pid_t pid = mounted_fork();
+
+    if (pid == 0) {
+        int out = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+        dup2(out, STDOUT_FILENO);
+        execlp("tail", "tail", "-n", "+1", "-s", "0.01", "-F", path, (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+/** Adds a line as the client does: open, write, close. */
+static void append_line(const char *path, int i)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    char line[600];
+    int len = snprintf(line, sizeof line, "{\"event\": %d, \"text\": \"%0*d\"}\n", i,
+                       1 + i * 37 % 500, i);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, line, (size_t)len), len);
+    assert_int_equal(close(fd), 0);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    static char x[LINES * 700], y[LINES * 700];
+
+    read_file(a, x, sizeof x);
+    read_file(b, y, sizeof y);
+    return strcmp(x, y) == 0;
+}
+
+/** The reader has pages of the log, and its last one grows under it: a page is never seen half. */
+static void tail_follows_a_log_that_another_mount_writes(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    struct mounted *m = *state;
+    char point[128], path[192], output[128];
+    int status, tries = 0;
+    pid_t tail;
+
+    start_second(m, "defaults", point, sizeof point);
+    append_line(mounted_path(m, "events.jsonl"), 0);
+    snprintf(path, sizeof path, "%s/s/events.jsonl", point);
+    snprintf(output, sizeof output, "%s/tail", m->dir);
+    tail = start_tail(path, output);
+    for (int i = 1; i < LINES; i++)
+        append_line(mounted_path(m, "events.jsonl"), i);
+    while (!same_text(output, mounted_path(m, "events.jsonl")) && tries++ < 2000)
+        nanosleep(&pause, NULL);
+    assert_true(same_text(output, mounted_path(m, "events.jsonl")));
+    assert_int_equal(kill(tail, SIGKILL), 0);
+    assert_int_equal(waitpid(tail, &status, 0), tail);
+    stop_second(m, point);
+}
+
 static void on_signal(int signal)
 {
     (void)signal;
@@ -490,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_mount_waits_for_a_pinned_session_as_long_as_it_was_told),
         cmocka_unit_test(the_sessions_of_a_killed_mount_are_free_at_once),
         cmocka_unit_test(each_close_is_seen_by_the_next_open_elsewhere),
+        cmocka_unit_test(tail_follows_a_log_that_another_mount_writes),
         cmocka_unit_test(a_lock_on_the_lease_file_waits_for_the_session),
         cmocka_unit_test(a_signal_ends_the_wait_for_a_pinned_session),
         cmocka_unit_test(locks_of_the_shared_tree_hold_on_other_mounts),

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "engine/open.h"
 #include "rig.h"
 
 #define DAY 86400
@@ -35,12 +36,17 @@ static int own_stderr;
 static char log_path[] = "/tmp/holdfast-attacks-XXXXXX";
 static size_t log_mark; /* what was seen of it */
 
+/* What a sanitizer finds is told where it can be seen. */
+extern void __sanitizer_set_report_fd(void *fd) __attribute__((weak));
+
 static void divert_log(void)
 {
     int fd = mkstemp(log_path);
 
     own_stderr = dup(STDERR_FILENO);
     assert_true(fd >= 0 && own_stderr >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+    if (__sanitizer_set_report_fd)
+        __sanitizer_set_report_fd((void *)(intptr_t)own_stderr);
     close(fd);
 }
 
@@ -360,6 +366,29 @@ static void a_certificate_that_expires_ends_its_connections(void **state)
     expect_closed("its certificate has expired");
 }
 
+/* A mount that runs for longer than its certificate: a new one was put in place in time. */
+static void a_host_goes_on_with_a_renewed_certificate(void **state)
+{
+    struct pki_request request = {
+        .kind = PKI_HOST, .name = "steady", .uri = "holdfast:agent", .not_after = time(NULL) + 3};
+    struct session_head head;
+    struct store *store;
+    struct hf_error err;
+    char url[600];
+
+    (void)state;
+    test_pki_issue(&rig.pki, request, &rig.pki.ca, "steady.pem");
+    snprintf(url, sizeof url, "holdfast://localhost:%u?cert=%s", rig.port,
+             test_pki_path(&rig.pki, "steady.pem"));
+    if (store_open(url, 0, NULL, &clock_system, &store, &err) != 0)
+        fail_msg("%s", err.message);
+    test_pki_host(&rig.pki, "steady", "holdfast:agent");
+    expect_closed("its certificate has expired");
+    if (store_session_head(store, SHARED_SID, &head, &err) != 0)
+        fail_msg("%s", err.message);
+    store_close(store);
+}
+
 /* --- peers without rights ----------------------------------------------------------------------------------------- */
 
 /* The handshake is done; the answer to its hello says why it may go no further. */
@@ -662,6 +691,7 @@ int main(void)
         attack(a_revoked_host_is_cut_off_when_the_list_is_read),
         attack(a_list_that_cannot_be_read_changes_nothing),
         attack(a_certificate_that_expires_ends_its_connections),
+        attack(a_host_goes_on_with_a_renewed_certificate),
         attack(certificates_without_rights_are_refused),
         attack(roles_without_the_right_are_refused),
         attack(sessions_that_do_not_match_are_not_there),

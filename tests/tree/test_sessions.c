@@ -296,18 +296,21 @@ static void count_entry(void *arg, uint64_t parent, const char *name)
     __atomic_fetch_add(&forgetful->asked, 1, __ATOMIC_RELAXED);
 }
 
-static void ignore_inode(void *arg, uint64_t inode, bool data)
+static void ignore_inode(void *arg, uint64_t inode, int64_t from)
 {
     (void)arg;
     (void)inode;
-    (void)data;
+    (void)from;
 }
 
 static void many_sessions_do_not_stay_loaded(void **state)
 {
     static struct forgetful forgetful;
     struct tree_options options = {.memory_limit = 4U << 20, /* 85 sessions */
-                                   .kernel = {count_entry, count_entry, ignore_inode, &forgetful}};
+                                   .kernel = {.inval_entry = count_entry,
+                                              .expire_entry = count_entry,
+                                              .inval_inode = ignore_inode,
+                                              .arg = &forgetful}};
     struct timespec pause = {.tv_nsec = 10000000};
     struct tree_stats stats;
     struct tree_entry entry;

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "samples.h"
+#include "values.h"
 
 #define ROUNDS 300
 

@@ -119,6 +119,7 @@ void link_stop(struct link *link)
         pthread_join(link->thread, NULL);
     }
     link_free_loop(link);
+    tls_close(link->renewed_tls);
     link->clock = NULL;
     assert(!link->queue.first);
     for (struct call *call; (call = link->sent.first);) {

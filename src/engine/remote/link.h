@@ -58,8 +58,9 @@ struct link {
     struct event_base *loop;
     struct event *kick, *timer;
     struct wire_conn *conn;
-    size_t place; /* of the address: tried now, or next */
-    bool served;  /* this connection has answered a call */
+    struct tls *renewed_tls; /* read since the start; NULL: `tls` is used */
+    size_t place;            /* of the address: tried now, or next */
+    bool served;             /* this connection has answered a call */
     uint64_t hello, registration, ping;
     int64_t registration_sent;
 

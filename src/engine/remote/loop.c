@@ -209,6 +209,26 @@ static void on_closed(struct wire_conn *conn, const struct hf_error *why, void *
 
 /* --- what is due -------------------------------------------------------------------------------------------- */
 
+/* Certificates are renewed while mounts run: each connection but the first is made with what the files hold by
+ * then. What cannot be loaded is not taken; the server says whether the older one still counts. */
+static struct tls *current_tls(struct link *link)
+{
+    const struct remote_address *address = link->address;
+    const struct tls_files files = {
+        .certificate = address->certificate,
+        .key = address->key ? address->key : address->certificate,
+        .ca = address->ca ? address->ca : address->certificate,
+    };
+    struct tls *renewed;
+
+    if (address->certificate && link->counters.connections > 1 &&
+        tls_open(&files, false, &renewed, NULL) == HF_OK) {
+        tls_close(link->renewed_tls);
+        link->renewed_tls = renewed;
+    }
+    return link->renewed_tls ? link->renewed_tls : link->tls;
+}
+
 static void connect_now(struct link *link)
 {
     static const struct wire_conn_ops ops = {
@@ -224,8 +244,8 @@ static void connect_now(struct link *link)
     link->hello = link->registration = link->ping = 0;
     link->counters.connections++;
     pthread_mutex_unlock(&link->mutex);
-    rc = wire_conn_connect(link->loop, place->host, place->port, link->tls, &limits, &ops, link,
-                           &conn, &why);
+    rc = wire_conn_connect(link->loop, place->host, place->port, current_tls(link), &limits, &ops,
+                           link, &conn, &why);
     pthread_mutex_lock(&link->mutex);
     if (rc == HF_OK)
         link->conn = conn;

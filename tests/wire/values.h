@@ -3,8 +3,8 @@
  * Random values of the types of store/types.h, and whether two of them are equal, NULL and "" being two things.
  * What sample_*() makes lives in the arena.
  */
-#ifndef TESTS_WIRE_SAMPLES_H
-#define TESTS_WIRE_SAMPLES_H
+#ifndef TESTS_WIRE_VALUES_H
+#define TESTS_WIRE_VALUES_H
 
 #include "rng.h"
 #include "wire/convert.h"
