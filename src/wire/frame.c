@@ -94,19 +94,22 @@ int frame_reader_filled(struct frame_reader *reader, size_t n, Holdfast__Wire__F
 struct budget {
     ProtobufCAllocator allocator;
     size_t left;
-    bool spent;
+    bool spent, no_memory;
 };
 
 static void *budget_alloc(void *data, size_t size)
 {
     struct budget *budget = data;
+    void *piece;
 
     if (size > budget->left || budget->left - size < PIECE_COST) {
         budget->spent = true;
         return NULL;
     }
     budget->left -= size + PIECE_COST;
-    return malloc(size);
+    piece = malloc(size);
+    budget->no_memory = budget->no_memory || !piece;
+    return piece;
 }
 
 static void budget_free(void *data, void *piece)
@@ -124,6 +127,8 @@ int frame_decode(struct slice bytes, Holdfast__Wire__Frame **ret_frame, struct h
     Holdfast__Wire__Frame *frame =
         holdfast__wire__frame__unpack(&budget.allocator, bytes.len, bytes.data);
 
+    if (!frame && budget.no_memory)
+        return hf_fail(err, HF_NOMEM, "no memory for a frame of %zu bytes", bytes.len);
     if (!frame && budget.spent)
         return hf_fail(err, HF_TOOBIG, "a frame of %zu bytes unpacks to too much", bytes.len);
     if (!frame)
