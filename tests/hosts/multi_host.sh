@@ -17,32 +17,16 @@ skip() {
 [ -w /dev/fuse ] || skip "/dev/fuse cannot be opened"
 command -v ip >/dev/null || skip "iproute2 is not installed"
 
-# Everything below happens in namespaces that end with this script.
+# Everything below happens in namespaces that end with this script, with every process in them.
 if [ "${HOLDFAST_INSIDE:-}" != 1 ]; then
-    HOLDFAST_INSIDE=1 exec unshare --net --mount --propagation private "$0" "$@"
+    HOLDFAST_INSIDE=1 exec unshare --net --mount --propagation private --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 
 scratch=$(mktemp -d)
 machines=(hub alpha beta)
 declare -A sleeper
-daemons=()
-clean_up() {
-    local machine pid
-    for machine in alpha beta; do
-        [ -n "${sleeper[$machine]:-}" ] && on "$machine" "holdfast umount" >/dev/null 2>&1
-    done
-    # Whatever is left on these machines is ours: nobody else is in their namespaces.
-    for machine in "${machines[@]}"; do
-        pid=${sleeper[$machine]:-}
-        [ -n "$pid" ] && kill "$pid" 2>/dev/null
-    done
-    for pid in "${daemons[@]}"; do
-        kill "$pid" 2>/dev/null
-    done
-    wait
-    rm -rf "$scratch"
-}
-trap clean_up EXIT
+made=()
+trap 'rm -rf "$scratch"; [ ${#made[@]} -eq 0 ] || rmdir "${made[@]}"' EXIT
 
 fail() {
     echo "failed: $*"
@@ -68,6 +52,12 @@ ip link set lo up
 ip link add bridge type bridge
 ip link set bridge up
 printf '127.0.0.1 localhost\n10.77.1.1 hub\n10.77.1.2 alpha\n10.77.1.3 beta\n' >"$scratch/hosts"
+# Places to mount on.
+for directory in /etc/holdfast /var/lib/holdfast; do
+    [ -d "$directory" ] && continue
+    mkdir "$directory"
+    made+=("$directory")
+done
 number=0
 for machine in "${machines[@]}"; do
     number=$((number + 1))
@@ -79,7 +69,6 @@ for machine in "${machines[@]}"; do
         [ "$(cat "/proc/$!/comm")" = sleep ]; do :; done
     ip link add "v$machine" type veth peer name eth0 netns "$!"
     ip link set "v$machine" master bridge up
-    mkdir -p /etc/holdfast /var/lib/holdfast
     nsenter --target "$!" --net --mount --uts bash -euc "
         hostname $machine
         ip link set lo up
@@ -103,8 +92,7 @@ while read -r machine command <&4; do
     echo "$machine\$ $command"
     case $command in
     *'&')
-        on "$machine" "exec ${command%&}" >"$scratch/serve.log" 2>&1 &
-        daemons+=($!)
+        on "$machine" "${command%&}" >"$scratch/serve.log" 2>&1 &
         for _ in $(seq 1000); do
             answers && break
             sleep 0.02
