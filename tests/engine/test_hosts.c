@@ -759,6 +759,165 @@ static void what_the_writer_knows_is_read_again_only_when_another_has_written(vo
     append_load_end(&load);
 }
 
+/* --- all at once -------------------------------------------------------------------------------------- */
+
+#define ACTORS 5
+#define SESSIONS 3
+#define ROUNDS 150
+
+struct scene_of_actors {
+    struct store *store;
+    struct lease sessions[SESSIONS]; /* as they were made */
+    pthread_mutex_t lock;            /* guards what follows */
+    uint64_t tokens[SESSIONS];       /* the newest that anybody was granted */
+    uint64_t holders[SESSIONS];
+};
+
+struct actor {
+    struct scene_of_actors *all;
+    struct host_identity identity;
+    atomic_ullong host;
+    atomic_uint lost;
+    uint64_t random;
+    pthread_t thread;
+};
+
+static unsigned draw(struct actor *actor, unsigned n)
+{
+    actor->random = actor->random * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (unsigned)(actor->random >> 33) % n;
+}
+
+static void obey(const struct store_event *event, void *arg)
+{
+    struct actor *actor = arg;
+
+    if (event->kind == EVENT_LEASE_RECALLED)
+        store_lease_release(actor->all->store, actor->host, event->sid, event->token, NULL);
+    if (event->kind == EVENT_HOST_LOST)
+        atomic_fetch_add(&actor->lost, 1);
+}
+
+static void come(struct actor *actor)
+{
+    struct store_listener listener = {obey, actor};
+    struct hf_error err = {0};
+    uint64_t host;
+
+    if (store_host_register(actor->all->store, &actor->identity, &listener, &host, &err) != HF_OK)
+        fail_msg("%s", err.message);
+    actor->host = host;
+}
+
+/* Each grant has a token of its own, greater than those before. */
+static void note_grant(struct actor *actor, unsigned session, const struct lease *lease)
+{
+    struct scene_of_actors *all = actor->all;
+
+    pthread_mutex_lock(&all->lock);
+    if (lease->token == all->tokens[session])
+        assert_int_equal(all->holders[session], actor->host);
+    if (lease->token > all->tokens[session]) {
+        all->tokens[session] = lease->token;
+        all->holders[session] = actor->host;
+    }
+    pthread_mutex_unlock(&all->lock);
+}
+
+static void want(struct actor *actor)
+{
+    unsigned session = draw(actor, SESSIONS);
+    uint64_t sid = actor->all->sessions[session].sid;
+    struct lease lease;
+    int64_t again;
+    int rc;
+
+    do {
+        rc = store_lease_ask(actor->all->store, actor->host, sid, 5000, &lease, &again, NULL);
+        if (rc == HF_PENDING && draw(actor, 8) == 0) {
+            assert_int_equal(store_lease_withdraw(actor->all->store, actor->host, sid, NULL),
+                             HF_OK);
+            return;
+        }
+        if (rc == HF_PENDING)
+            usleep(500);
+    } while (rc == HF_PENDING);
+    assert_int_equal(rc, HF_OK); /* everybody gives way */
+    note_grant(actor, session, &lease);
+    if (draw(actor, 2))
+        store_lease_release(actor->all->store, actor->host, sid, lease.token, NULL);
+}
+
+static void *act(void *arg)
+{
+    struct actor *actor = arg;
+    struct store *store = actor->all->store;
+    uint64_t host;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        host = actor->host;
+        switch (draw(actor, 10)) {
+        case 0:
+            assert_int_equal(store_host_detach(store, host, HOST_RECONNECT_MS, NULL), HF_OK);
+            come(actor);
+            assert_int_equal(actor->host, host);
+            break;
+        case 1:
+            come(actor);
+            assert_int_equal(actor->host, host);
+            break;
+        case 2:
+            assert_int_equal(store_host_end(store, host, NULL), HF_OK);
+            come(actor);
+            break;
+        case 3:
+            actor->identity.incarnation++;
+            come(actor);
+            assert_int_equal(store_host_heartbeat(store, host, NULL), HF_FENCED);
+            assert_int_equal(store_host_end(store, host, NULL), HF_FENCED);
+            break;
+        default:
+            assert_int_equal(store_host_heartbeat(store, host, NULL), HF_OK);
+            want(actor);
+        }
+    }
+    assert_int_equal(store_host_end(store, actor->host, NULL), HF_OK);
+    return NULL;
+}
+
+static void hosts_come_and_go_and_pass_sessions_on(void **state)
+{
+    struct fixture *fixture = *state;
+    struct scene_of_actors all = {.store = fixture->store, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct actor actors[ACTORS] = {0};
+    uint64_t seed = (uint64_t)clock_boottime(&clock_system);
+    struct append_load load;
+    char name[8];
+
+    print_message("seed %llu\n", (unsigned long long)seed);
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        snprintf(name, sizeof name, "s%u", i);
+        append_load_start(&load, fixture->store, 0, name, 2);
+        all.sessions[i] = load.lease;
+        append_load_end(&load);
+    }
+    for (unsigned i = 0; i < ACTORS; i++) {
+        actors[i].all = &all;
+        actors[i].identity = (struct host_identity){
+            .mount_id = {(uint8_t)(i + 1)}, .host_name = "actor", .ttl_ms = HOST_TTL_MAX_MS};
+        actors[i].random = seed + i;
+        come(&actors[i]);
+    }
+    for (unsigned i = 0; i < ACTORS; i++)
+        assert_int_equal(pthread_create(&actors[i].thread, NULL, act, &actors[i]), 0);
+    for (unsigned i = 0; i < ACTORS; i++)
+        pthread_join(actors[i].thread, NULL);
+    assert_int_equal(number_of(fixture->path, "SELECT count(*) FROM waiter"), 0);
+    assert_int_equal(number_of(fixture->path, "SELECT count(*) FROM host WHERE state = 1"), 0);
+    assert_int_equal(number_of(fixture->path, "SELECT count(*) FROM session WHERE holder <> 0"), 0);
+    assert_sound(fixture->store);
+}
+
 /* --- an older store ----------------------------------------------------------------------------------- */
 
 /* Makes a store of schema 1 of one of today's, with the text that schema 1 had. */
@@ -905,6 +1064,7 @@ int main(void)
         TEST(hosts_of_a_killed_process_have_their_time_to_come_back),
         TEST(commits_of_many_hosts_share_transactions_and_syncs),
         TEST(what_the_writer_knows_is_read_again_only_when_another_has_written),
+        TEST(hosts_come_and_go_and_pass_sessions_on),
         TEST(a_store_of_schema_1_is_brought_up_to_date),
         TEST(events_that_could_not_be_read_are_told_later),
     };
