@@ -36,6 +36,7 @@ struct store_ops {
     int (*host_detach)(struct store *, uint64_t, uint32_t, struct hf_error *);
     int (*host_end)(struct store *, uint64_t, struct hf_error *);
     int64_t (*host_deadline)(struct store *, uint64_t);
+    int64_t (*away_since)(struct store *); /**< NULL: it is never away */
     int (*host_list)(struct store *, host_visit_fn, void *, struct hf_error *);
     int (*lease_acquire)(struct store *, uint64_t, uint64_t, uint32_t, struct lease *,
                          struct hf_error *);

@@ -218,6 +218,11 @@ int64_t store_host_deadline(struct store *store, uint64_t host)
     return store->ops->host_deadline(store, host);
 }
 
+int64_t store_away_since(struct store *store)
+{
+    return store->ops->away_since ? store->ops->away_since(store) : 0;
+}
+
 int store_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err)
 {
     assert(store && visit);

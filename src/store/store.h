@@ -165,6 +165,9 @@ int store_host_end(struct store *store, uint64_t host, struct hf_error *err);
 /** The moment by CLOCK_BOOTTIME (ns) from which on the host may admit no change any more: a margin before
  *  its leases can be another's. INT64_MAX where the kernel ends a host session and no clock. Costs nothing. */
 int64_t store_host_deadline(struct store *store, uint64_t host);
+/** Since when the store's server cannot be reached (CLOCK_BOOTTIME, ns), so that calls wait for it; 0: it can be, as
+ *  far as is known. Costs nothing. */
+int64_t store_away_since(struct store *store);
 int store_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err);
 
 /**

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/htable.h"
+#include "tree/reach.h"
 
 /** What a blob costs beside its content, for the cache's budget. */
 #define BLOB_OVERHEAD (sizeof(struct blob) + 32)
@@ -214,6 +215,8 @@ int blob_get(struct blob_cache *cache, const struct object_id *id, struct blob *
     int rc;
 
     if (!blob) {
+        if (!reach_store(cache->store))
+            return hf_fail(err, HF_TIMEOUT, "the store's server is away");
         rc = store_get(cache->store, id, 1, &content, err);
         if (rc != HF_OK)
             return rc;

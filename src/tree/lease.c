@@ -58,7 +58,7 @@ static int64_t soon(const struct tree *tree, int64_t boottime)
     return timer_now() + (rest < LEASEWAIT_EVERY_NS ? rest : LEASEWAIT_EVERY_NS);
 }
 
-/** Asks once. An engine without a queue is asked for the lease itself. HF_PENDING: again at *ret_at. */
+/** Asks once. HF_PENDING: again at *ret_at. */
 static int ask_store(struct session *session, uint64_t host, uint32_t wait_ms,
                      struct lease *ret_lease, int64_t *ret_at)
 {
@@ -66,10 +66,6 @@ static int ask_store(struct session *session, uint64_t host, uint32_t wait_ms,
     int64_t again = 0;
     int rc = store_lease_ask(tree->store, host, session->sid, wait_ms, ret_lease, &again, NULL);
 
-    if (rc == HF_UNSUPPORTED) {
-        rc = store_lease_acquire(tree->store, host, session->sid, 0, ret_lease, NULL);
-        again = 0;
-    }
     if (rc == HF_PENDING)
         *ret_at = soon(tree, again);
     return rc;
@@ -104,9 +100,9 @@ static bool wait_for_answer(struct session *session, uint64_t answers, int64_t a
 static int wait_in_queue(struct session *session, uint64_t host, uint32_t wait_ms,
                          struct lease *ret_lease)
 {
-    int64_t until = timer_now() + (int64_t)wait_ms * 1000000, at;
     struct tree *tree = session->tree;
     uint64_t answers;
+    int64_t at = 0;
     int rc;
 
     for (;;) {
@@ -114,12 +110,8 @@ static int wait_in_queue(struct session *session, uint64_t host, uint32_t wait_m
         pthread_mutex_unlock(&session->lock);
         rc = ask_store(session, host, wait_ms, ret_lease, &at);
         pthread_mutex_lock(&session->lock);
-        if (rc != HF_PENDING && rc != HF_BUSY)
+        if (rc != HF_PENDING)
             return rc;
-        if (rc == HF_BUSY && timer_now() >= until)
-            return rc;
-        if (rc == HF_BUSY) /* of an engine without a queue */
-            at = timer_now() + LEASEWAIT_MIN_NS;
         if (!wait_for_answer(session, answers, at))
             break;
     }
@@ -134,6 +126,9 @@ static int acquire(struct session *session, uint64_t host, uint32_t wait_ms,
 {
     int rc;
 
+    /* With a place in the queue for one who waits: it is pinned elsewhere, as far as is known here. */
+    if (session->asked)
+        return wait_ms > 0 ? wait_in_queue(session, host, wait_ms, ret_lease) : HF_BUSY;
     pthread_mutex_unlock(&session->lock);
     rc = store_lease_acquire(session->tree->store, host, session->sid, 0, ret_lease, NULL);
     pthread_mutex_lock(&session->lock);
@@ -181,6 +176,7 @@ int lease_ask(struct session *session, uint32_t wait_ms, int64_t *ret_at)
     uint64_t host = tree_host(session->tree);
     struct lease lease;
     bool here, elsewhere;
+    int rc;
 
     pthread_mutex_lock(&session->lock);
     here = session->token != 0;
@@ -192,7 +188,13 @@ int lease_ask(struct session *session, uint32_t wait_ms, int64_t *ret_at)
         return HF_OK;
     if (elsewhere || tree_is_fenced(session->tree))
         return HF_PENDING;
-    return ask_store(session, host, wait_ms, &lease, ret_at);
+    rc = ask_store(session, host, wait_ms, &lease, ret_at);
+    if (rc == HF_PENDING)
+        return rc;
+    pthread_mutex_lock(&session->lock);
+    session->asked = false;
+    pthread_mutex_unlock(&session->lock);
+    return rc;
 }
 
 void lease_withdraw(struct session *session)
@@ -301,12 +303,13 @@ static bool only_closing(struct session *session)
 }
 
 /** Whether the lease of `token` may go now. HF_BUSY: something pins it; HF_AGAIN: something that will pass in a
- *  moment. Locked. */
+ *  moment; HF_STALE: it may be on its way here; HF_NOENT: it is not held here. Locked. */
 static int check_unpinned(struct session *session, uint64_t token, char *pin, size_t size)
 {
+    if (session->token != token && !session->acquiring && !session->asked)
+        return HF_NOENT;
     if (session->token != token) {
-        if (session->acquiring)
-            session->early = token;
+        session->early = token;
         return HF_STALE;
     }
     if (session->phase == PHASE_LOST)
@@ -404,7 +407,9 @@ void lease_recalled(struct session *session, uint64_t token)
     char pin[512] = "changes keep coming";
     int rc = yield(session, token, DUTY_RECALL, pin, sizeof pin);
 
-    if (rc == HF_OK || rc == HF_AGAIN || rc == HF_STALE)
+    if (rc == HF_NOENT) /* it was granted to a request that nobody waited for any more */
+        store_lease_release(tree->store, tree_host(tree), session->sid, token, NULL);
+    if (rc == HF_OK || rc == HF_AGAIN || rc == HF_STALE || rc == HF_NOENT)
         return;
     atomic_store(&session->wanted, token);
     store_lease_refuse(tree->store, tree_host(tree), session->sid, token,
@@ -415,8 +420,9 @@ void lease_yield(struct session *session)
 {
     uint64_t token = atomic_load(&session->wanted);
     char pin[512];
+    int rc = token != 0 ? yield(session, token, DUTY_YIELD, pin, sizeof pin) : HF_OK;
 
-    if (token != 0 && yield(session, token, DUTY_YIELD, pin, sizeof pin) == HF_STALE)
+    if (rc == HF_STALE || rc == HF_NOENT)
         atomic_compare_exchange_strong(&session->wanted, &token, 0);
 }
 

@@ -10,6 +10,7 @@
 #include "tree/handle.h"
 #include "tree/kernel.h"
 #include "tree/lease.h"
+#include "tree/reach.h"
 #include "tree/table.h"
 
 /** A file that another host renamed is looked for in its directory, if that has no more entries than this. */
@@ -355,6 +356,8 @@ int session_reload(struct session *session, struct hf_error *err)
 
     if (session->view)
         return HF_STALE;
+    if (!reach_store(session->tree->store))
+        return hf_fail(err, HF_TIMEOUT, "the store's server is away");
     rc = store_session_head(session->tree->store, session->sid, &head, err);
     if (rc == HF_NOENT)
         session->deleted = true;
@@ -371,7 +374,11 @@ static int refresh(struct session *session)
     if ((table_exclusive(session) && !session->unsure) || session->phase != PHASE_CLEAN ||
         session->deleted)
         return HF_OK;
+    if (!reach_store(session->tree->store))
+        return HF_OK; /* what is here is the best there is */
     rc = store_session_head(session->tree->store, session->sid, &head, NULL);
+    if (rc == HF_TIMEOUT)
+        return HF_OK;
     if (rc == HF_NOENT) {
         session->deleted = true;
         worker_invalidate(session);

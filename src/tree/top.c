@@ -10,6 +10,7 @@
 #include "tree/entry.h"
 #include "tree/kernel.h"
 #include "tree/lease.h"
+#include "tree/reach.h"
 #include "tree/table.h"
 
 static void set_name(struct session *session, const char *name)
@@ -86,12 +87,56 @@ static int bring_up(struct session *session, const char *name, const struct sess
     return rc;
 }
 
+struct named {
+    const char *name;
+    struct session *found; /* pinned */
+};
+
+static int match_name(struct session *session, void *arg)
+{
+    struct named *named = arg;
+
+    pthread_mutex_lock(&session->lock);
+    if (!named->found && session->loaded && !session->deleted && session->name &&
+        strcmp(session->name, named->name) == 0) {
+        table_pin(session);
+        named->found = session;
+    }
+    pthread_mutex_unlock(&session->lock);
+    return HF_OK;
+}
+
+/** While the store is away: the session that had this name when it was last asked, if it is in memory. */
+static int lookup_known(struct tree *tree, const char *name, struct tree_entry *ret_entry)
+{
+    struct named named = {.name = name};
+    struct session *session;
+    int rc = HF_TIMEOUT;
+
+    table_each(tree, match_name, &named);
+    session = named.found;
+    if (!session)
+        return rc;
+    pthread_mutex_lock(&session->lock);
+    if (session->loaded) {
+        entry_grant(session, session->top, ret_entry);
+        rc = HF_OK;
+    }
+    pthread_mutex_unlock(&session->lock);
+    table_put(session);
+    return rc;
+}
+
 static int lookup_session(struct tree *tree, const char *name, struct tree_entry *ret_entry)
 {
     struct session_head head;
     struct session *session;
-    int rc = store_session_find(tree->store, name, &head, NULL);
+    int rc = HF_TIMEOUT;
 
+    if (reach_store(tree->store))
+        rc = store_session_find(tree->store, name, &head, NULL);
+    if (rc == HF_TIMEOUT)
+        return lookup_known(tree, name, ret_entry);
     if (rc == HF_OK)
         rc = table_get(tree, head.sid, &session);
     if (rc != HF_OK)
@@ -541,9 +586,26 @@ static int add_session(const struct session_info *info, void *arg)
                        info->head.sid << 40 | NODE_ROOT_INO, S_IFDIR);
 }
 
+static int add_known(struct session *session, void *arg)
+{
+    struct listing *listing = arg;
+    int rc = HF_OK;
+
+    if (session->sid == SHARED_SID || session->view)
+        return HF_OK;
+    pthread_mutex_lock(&session->lock);
+    if (session->loaded && !session->deleted && session->name)
+        rc = listing_add(listing, slice_of(session->name, strlen(session->name)),
+                         session->sid << 40 | NODE_ROOT_INO, S_IFDIR);
+    pthread_mutex_unlock(&session->lock);
+    return rc;
+}
+
 int top_list_sessions(struct tree *tree, struct listing *listing)
 {
     struct session_filter all = {0};
 
+    if (!reach_store(tree->store))
+        return table_each(tree, add_known, listing);
     return store_session_list(tree->store, &all, add_session, listing, NULL);
 }

@@ -252,6 +252,82 @@ static void lease_that_was_lost_without_a_word_is_noticed(void **state)
     assert_true(token_of("s") > token);
 }
 
+/** The host session ended behind the mount's back: what was leased under it is rescued, and the mount goes on. */
+static void host_that_was_taken_for_dead_comes_back_as_another(void **state)
+{
+    struct tree_handle *handle = open_and_write("s/f", "unsaved");
+    uint64_t token = token_of("s");
+
+    (void)state;
+    far_kill_host(far);
+    EVENTUALLY(rescues() == 1);
+    assert_int_equal(tree_flush(handle, 0), HF_FENCED);
+    tree_release(handle);
+    EVENTUALLY(mount_write_text(&mount, "s/f", "again") == HF_OK);
+    assert_true(token_of("s") > token);
+    assert_true(says(&mount, "s/f", "again"));
+    assert_int_equal(mount_mkdir(&mount, "t", 0755), HF_OK);
+}
+
+/** It could not register at once. */
+static void mount_registers_as_soon_as_it_can(void **state)
+{
+    struct tree_handle *handle = open_and_write("s/f", "unsaved");
+
+    (void)state;
+    far_cut(far);
+    far_kill_host(far);
+    assert_int_equal(tree_flush(handle, 0), HF_FENCED);
+    tree_release(handle);
+    far_near(far, false);
+    EVENTUALLY(rescues() == 1);
+    EVENTUALLY(mount_write_text(&mount, "s/f", "again") == HF_OK);
+}
+
+static int lock_through(struct tree_handle *handle, uint64_t inode)
+{
+    struct lock_request lock = {.inode = inode,
+                                .kind = LOCK_FLOCK,
+                                .type = LOCK_TYPE_WRITE,
+                                .end = UINT64_MAX,
+                                .owner = (uint64_t)(uintptr_t)handle,
+                                .handle = (uint64_t)(uintptr_t)handle};
+
+    return tree_lock(handle, &lock, false, NULL, NULL, NULL);
+}
+
+static bool is_lost(struct tree_handle *handle)
+{
+    uint8_t byte;
+    size_t len;
+
+    return tree_read(handle, 0, 1, &byte, &len) == HF_IO;
+}
+
+/** Another host may have had the lock since: its file is of no use any more, and others are. */
+static void file_whose_lock_is_gone_answers_errors(void **state)
+{
+    struct tree_handle *locked, *other;
+    struct tree_entry entry;
+
+    (void)state;
+    assert_int_equal(mount_mkdir(&mount, ".locks", 0755), HF_OK);
+    assert_int_equal(mount_write_text(&mount, ".locks/l", "x"), HF_OK);
+    assert_int_equal(mount_lookup(&mount, ".locks/l", &entry), HF_OK);
+    assert_int_equal(mount_openfile(&mount, ".locks/l", O_RDWR, 0, &locked), HF_OK);
+    assert_int_equal(mount_openfile(&mount, ".locks/l", O_RDWR, 0, &other), HF_OK);
+    assert_int_equal(lock_through(locked, entry.inode), HF_OK);
+    assert_int_equal(lock_through(other, entry.inode), HF_AGAIN);
+    far_kill_host(far);
+    EVENTUALLY(is_lost(locked));
+    assert_int_equal(tree_write(locked, &mount.caller, 0, "y", 1), HF_FENCED);
+    assert_int_equal(lock_through(locked, entry.inode), HF_IO);
+    EVENTUALLY(lock_through(other, entry.inode) == HF_OK);
+    assert_false(is_lost(other));
+    assert_int_equal(mount_closefile(other), HF_OK);
+    assert_int_equal(mount_closefile(locked), HF_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -265,6 +341,9 @@ int main(void)
         TEST(lost_work_is_tried_again_without_being_told),
         TEST(work_that_cannot_be_kept_at_the_end_is_told_by_name),
         TEST(lease_that_was_lost_without_a_word_is_noticed),
+        TEST(host_that_was_taken_for_dead_comes_back_as_another),
+        TEST(mount_registers_as_soon_as_it_can),
+        TEST(file_whose_lock_is_gone_answers_errors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

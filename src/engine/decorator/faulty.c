@@ -305,6 +305,11 @@ static int faulty_host_end(struct store *store, uint64_t host, struct hf_error *
     PASS(STORE_OP_HOST_END, store_host_end(below, host, err));
 }
 
+static int64_t faulty_away_since(struct store *store)
+{
+    return store_away_since(faulty_of(store)->below);
+}
+
 static int64_t faulty_host_deadline(struct store *store, uint64_t host)
 {
     return store_host_deadline(faulty_of(store)->below, host);
@@ -435,6 +440,7 @@ static void faulty_close(struct store *store)
 static const struct store_ops faulty_ops = {.name = "faulty",
                                             .close = faulty_close,
                                             .host_deadline = faulty_host_deadline,
+                                            .away_since = faulty_away_since,
 #define FAULTY_SLOT(upper, lower) .lower = faulty_##lower,
                                             STORE_OPS(FAULTY_SLOT)
 #undef FAULTY_SLOT

@@ -5,7 +5,8 @@
 
 #include "holdfast/error.h"
 
-/** In the order of struct store_ops; all but host_deadline, which cannot fail and costs nothing. */
+/** In the order of struct store_ops; all but host_deadline and away_since, which cannot fail and cost
+ *  nothing. */
 #define STORE_OPS(OP)                                                                              \
     OP(PUT, put)                                                                                   \
     OP(GET, get)                                                                                   \

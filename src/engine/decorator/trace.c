@@ -338,6 +338,11 @@ static int trace_host_end(struct store *store, uint64_t host, struct hf_error *e
     return end(&span, store_host_end(span.below, host, err));
 }
 
+static int64_t trace_away_since(struct store *store)
+{
+    return store_away_since(trace_of(store)->below);
+}
+
 static int64_t trace_host_deadline(struct store *store, uint64_t host)
 {
     return store_host_deadline(trace_of(store)->below, host);
@@ -500,6 +505,7 @@ static void trace_close(struct store *store)
 static const struct store_ops trace_ops = {.name = "trace",
                                            .close = trace_close,
                                            .host_deadline = trace_host_deadline,
+                                           .away_since = trace_away_since,
 #define TRACE_SLOT(upper, lower) .lower = trace_##lower,
                                            STORE_OPS(TRACE_SLOT)
 #undef TRACE_SLOT

@@ -29,8 +29,11 @@ static const struct store_ops remote_ops = {
     .host_heartbeat = remote_host_heartbeat,
     .host_end = remote_host_end,
     .host_deadline = remote_deadline,
+    .away_since = remote_away_since,
     .host_list = remote_host_list,
     .lease_acquire = remote_lease_acquire,
+    .lease_ask = remote_lease_ask,
+    .lease_withdraw = remote_lease_withdraw,
     .lease_release = remote_lease_release,
     .lease_refuse = remote_lease_refuse,
     .lease_break = remote_lease_break,
@@ -56,6 +59,7 @@ struct remote_store *remote_store_of(struct store *store)
 
 static void remote_free(struct remote_store *remote)
 {
+    asks_release(&remote->asks, &remote->link);
     link_stop(&remote->link);
     teller_stop(&remote->teller);
     tls_close(remote->tls);
@@ -88,6 +92,7 @@ int remote_store_open(const char *rest, unsigned flags, const struct clock *cloc
         return hf_fail(err, HF_NOMEM, "out of memory");
     remote->base.ops = &remote_ops;
     teller_init(&remote->teller);
+    asks_init(&remote->asks);
     rc = connect_to(remote, rest, clock, err);
     if (rc != HF_OK) {
         remote_free(remote);

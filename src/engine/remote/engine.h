@@ -3,6 +3,7 @@
 #ifndef ENGINE_REMOTE_ENGINE_H
 #define ENGINE_REMOTE_ENGINE_H
 
+#include "engine/remote/asks.h"
 #include "engine/remote/link.h"
 #include "store/engine.h"
 #include "wire/convert.h"
@@ -13,6 +14,7 @@ struct remote_store {
     struct tls *tls;
     struct teller teller; /* its lock is taken last */
     struct link link;
+    struct asks asks;
 };
 
 /** The engine's own handle of a store. */
@@ -77,6 +79,12 @@ int remote_host_register(struct store *store, const struct host_identity *identi
 int remote_host_heartbeat(struct store *store, uint64_t host, struct hf_error *err);
 int remote_host_end(struct store *store, uint64_t host, struct hf_error *err);
 int64_t remote_deadline(struct store *store, uint64_t host);
+int64_t remote_away_since(struct store *store);
+
+/** Leases in the queue (asks.c). */
+int remote_lease_ask(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,
+                     struct lease *ret_lease, int64_t *ret_again, struct hf_error *err);
+int remote_lease_withdraw(struct store *store, uint64_t host, uint64_t sid, struct hf_error *err);
 
 /** Leases and locks (leases.c). */
 int remote_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint32_t wait_ms,

@@ -101,6 +101,11 @@ int remote_host_end(struct store *store, uint64_t host, struct hf_error *err)
     return rc;
 }
 
+int64_t remote_away_since(struct store *store)
+{
+    return link_away_since(&remote_store_of(store)->link);
+}
+
 int64_t remote_deadline(struct store *store, uint64_t host)
 {
     return remote_host_deadline(&remote_store_of(store)->link.host, host);

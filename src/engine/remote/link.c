@@ -144,6 +144,22 @@ static bool is_away(const struct link *link)
     return link->state != LINK_UP && link->state != LINK_LEAVING;
 }
 
+int64_t link_away_since(struct link *link)
+{
+    int64_t since;
+
+    pthread_mutex_lock(&link->mutex);
+    since = is_away(link) ? link->away : 0;
+    pthread_mutex_unlock(&link->mutex);
+    return since;
+}
+
+/* A mount has something to show while its server is away; a command has not. */
+static int64_t patience_of(const struct link *link)
+{
+    return (link->host.identity.host_name ? REMOTE_READ_PATIENCE_MS : REMOTE_PATIENCE_MS) * LINK_MS;
+}
+
 /* Until when a call may wait. */
 static int64_t limit_of(const struct link *link, const struct call *call)
 {
@@ -152,7 +168,7 @@ static int64_t limit_of(const struct link *link, const struct call *call)
     if (is_away(link) && call->host)
         limit = contact_deadline(&link->host.contact);
     else if (is_away(link))
-        limit = at_least(link->away, call->started) + REMOTE_PATIENCE_MS * LINK_MS;
+        limit = at_least(link->away, call->started) + patience_of(link);
     return link->closing ? at_most(limit, link->closing) : limit;
 }
 
@@ -214,6 +230,16 @@ static int wait_for_part(struct link *link, struct call *call, struct hf_error *
     if (!call->parts && call->failure.status)
         return hf_fail(err, call->failure.status, "%s", call->failure.message);
     return HF_OK;
+}
+
+bool link_is_ready(struct link *link, const struct call *call)
+{
+    bool ready;
+
+    pthread_mutex_lock(&link->mutex);
+    ready = call->parts || call->state == CALL_DONE || now_of(link) >= limit_of(link, call);
+    pthread_mutex_unlock(&link->mutex);
+    return ready;
 }
 
 int link_next(struct link *link, struct call *call, Holdfast__Wire__Frame **ret_frame,

@@ -105,11 +105,16 @@ int link_begin(struct link *link, Holdfast__Wire__Request *request, uint64_t hos
  */
 int link_next(struct link *link, struct call *call, Holdfast__Wire__Frame **ret_frame,
               struct hf_error *err);
+/** Whether link_next() would not wait. */
+bool link_is_ready(struct link *link, const struct call *call);
 /** Ends a call, answered or not: then the server is told to stop. NULL is fine. */
 void link_end(struct link *link, struct call *call);
 /** All three, for an answer of one part. `request->retry` tells afterwards whether it was sent again. */
 int link_ask(struct link *link, Holdfast__Wire__Request *request, uint64_t host,
              Holdfast__Wire__Frame **ret_frame, struct hf_error *err);
+
+/** Since when there is no contact; 0: there is. */
+int64_t link_away_since(struct link *link);
 
 /** The host session was ended by its host: calls that name it return HF_FENCED. */
 void link_host_ended(struct link *link, uint64_t host);

@@ -13,7 +13,8 @@
  *
  * When the connection breaks, requests that are not answered wait, and are sent again on the next one, marked
  * `retry`: the server tells what became of them. A call of a host session waits at most until its deadline
- * (store_host_deadline()), one without at most REMOTE_PATIENCE_MS; then it returns HF_TIMEOUT.
+ * (store_host_deadline()), one without at most REMOTE_PATIENCE_MS, or REMOTE_READ_PATIENCE_MS if the handle is a
+ * mount's, which has something to show meanwhile; then it returns HF_TIMEOUT.
  */
 #ifndef ENGINE_REMOTE_REMOTE_H
 #define ENGINE_REMOTE_REMOTE_H
@@ -24,6 +25,7 @@
 
 #define REMOTE_PORT 7420
 #define REMOTE_PATIENCE_MS 30000
+#define REMOTE_READ_PATIENCE_MS 5000
 
 /** `rest`: the URL after "holdfast://". Connects once, to learn what the store is: HF_TIMEOUT, HF_ACCESS,
  *  HF_CONFIG. */
