@@ -320,12 +320,15 @@ static void a_servers_certificate_is_no_hosts(void **state)
 
 static void a_revoked_host_is_cut_off_when_the_list_is_read(void **state)
 {
-    struct client *client = client_open(&rig, "lost", "holdfast:agent");
+    struct client *client = client_host(&rig, "lost", 9);
+    struct client *heir = client_host(&rig, "heir", 10);
+    uint64_t sid, token, next, version;
     struct hf_error err;
 
     (void)state;
+    assert_int_equal(call_create(client, client->host, "inherited", "a", false, &sid, &token), 0);
     test_pki_revoke(&rig.pki, "lost.pem");
-    assert_int_equal(call_list(client, 1), 1); /* not before */
+    assert_int_equal(call_commit(client, client->host, sid, token, 1, "b", false, &version), 0);
     if (server_reload(rig.server, &err) != 0)
         fail_msg("%s", err.message);
     assert_true(client_ended(client, RIG_PATIENCE_MS));
@@ -334,6 +337,10 @@ static void a_revoked_host_is_cut_off_when_the_list_is_read(void **state)
     mark_log();
     shake_hands(context_with("lost.pem"));
     expect_refusal("its certificate was revoked");
+    /* Its host session ends, long before the TTL is over, and its lease is another's. */
+    assert_int_equal(call_acquire(heir, heir->host, sid, 15000, &next), 0);
+    assert_true(next > token);
+    client_close(heir);
 }
 
 static void a_list_that_cannot_be_read_changes_nothing(void **state)
@@ -446,6 +453,32 @@ static void roles_without_the_right_are_refused(void **state)
     assert_int_equal(client_call(agent, &request, NULL), HF_ACCESS);
     client_close(reader);
     client_close(agent);
+}
+
+static unsigned count_in_log(const char *what)
+{
+    char *text = read_log(log_mark);
+    unsigned n = 0;
+
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at++)
+        n++;
+    free(text);
+    return n;
+}
+
+static void a_host_that_asks_on_and_on_does_not_fill_the_log(void **state)
+{
+    struct client *client = client_open(&rig, "stubborn", "holdfast:agent");
+    Holdfast__Wire__Empty empty = HOLDFAST__WIRE__EMPTY__INIT;
+    Holdfast__Wire__Request request = request_of(HOLDFAST__WIRE__REQUEST__OP_CHECK, &empty);
+
+    (void)state;
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(client_call(client, &request, NULL), HF_ACCESS);
+    client_close(client);
+    expect_log("default/stubborn", "closed", RIG_PATIENCE_MS);
+    assert_int_equal(count_in_log("check refused"), 10);
+    assert_int_equal(count_in_log("more of this connection are not told"), 1);
 }
 
 /* --- hosts that want what is another's ------------------------------------------------------------------------------ */
@@ -694,6 +727,7 @@ int main(void)
         attack(a_host_goes_on_with_a_renewed_certificate),
         attack(certificates_without_rights_are_refused),
         attack(roles_without_the_right_are_refused),
+        attack(a_host_that_asks_on_and_on_does_not_fill_the_log),
         attack(sessions_that_do_not_match_are_not_there),
         attack(nobody_acts_for_anothers_host_session),
         attack(nothing_is_told_across_tenants),
