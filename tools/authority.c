@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "authority.h"
 
-#include <dirent.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -179,13 +179,13 @@ static int attach(const char *dir, struct authority **ret_authority, struct hf_e
     }
     authority->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (authority->fd < 0) {
-        int error = errno;
+        int error = errno, status = hf_status_from_errno(error);
         authority_close(authority);
+        assert(status != 0);
         if (error == ENOENT)
             return hf_fail(err, HF_NOENT, "there is no CA in %s; 'holdfast cert init' makes one",
                            dir);
-        return hf_fail(err, hf_status_from_errno(error), "cannot read %s: %s", dir,
-                       strerror(error));
+        return hf_fail(err, status, "cannot read %s: %s", dir, strerror(error));
     }
     *ret_authority = authority;
     return 0;

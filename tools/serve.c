@@ -201,7 +201,7 @@ static int start_signals(struct signals *signals, struct server *server, struct 
 static void stop_signals(struct signals *signals)
 {
     atomic_store(&signals->over, true);
-    pthread_kill(signals->thread, SIGTERM);
+    pthread_kill(signals->thread, SIGINT);
     pthread_join(signals->thread, NULL);
 }
 

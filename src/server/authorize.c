@@ -222,7 +222,8 @@ static int check_session(const struct principal *principal, const struct authori
 static int read_name(const ProtobufCBinaryData *bytes, char ret_name[SESSION_NAME_MAX + 1],
                      struct hf_error *err)
 {
-    if (bytes->len == 0 || bytes->len > SESSION_NAME_MAX || memchr(bytes->data, '\0', bytes->len))
+    if (!bytes || bytes->len == 0 || bytes->len > SESSION_NAME_MAX ||
+        memchr(bytes->data, '\0', bytes->len))
         return hf_fail(err, HF_INVAL, "the name of a session has 1 to %d bytes, and no NUL",
                        SESSION_NAME_MAX);
     memcpy(ret_name, bytes->data, bytes->len);
@@ -237,7 +238,7 @@ static int check_name(const struct principal *principal, unsigned asks,
     int status;
 
     if (!(asks & (ASKS_NAME | ASKS_NEW_NAME | ASKS_NEW_NAME_OR_NONE)) ||
-        (bytes->len == 0 && (asks & ASKS_NEW_NAME_OR_NONE)))
+        (bytes && bytes->len == 0 && (asks & ASKS_NEW_NAME_OR_NONE)))
         return 0;
     status = read_name(bytes, name, err);
     if (status || principal_matches(principal, name))

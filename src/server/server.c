@@ -308,21 +308,25 @@ static int check_options(struct server_options *options, struct hf_error *err)
 
 static int note_address(struct server *server, struct hf_error *err)
 {
-    struct sockaddr_storage bound;
+    union {
+        struct sockaddr_storage room;
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound = {0};
     socklen_t size = sizeof bound;
-    char text[INET6_ADDRSTRLEN];
-    const struct sockaddr_in6 *v6 = (const void *)&bound;
-    const struct sockaddr_in *v4 = (const void *)&bound;
+    char text[INET6_ADDRSTRLEN] = "";
 
-    if (getsockname(evconnlistener_get_fd(server->listener), (struct sockaddr *)&bound, &size) != 0)
+    if (getsockname(evconnlistener_get_fd(server->listener), &bound.any, &size) != 0)
         return hf_fail(err, HF_IO, "cannot tell the address that was bound");
-    if (bound.ss_family == AF_INET6)
+    if (bound.any.sa_family == AF_INET6)
         snprintf(server->address, sizeof server->address, "[%s]:%u",
-                 evutil_inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text),
-                 ntohs(v6->sin6_port));
+                 evutil_inet_ntop(AF_INET6, &bound.v6.sin6_addr, text, sizeof text),
+                 ntohs(bound.v6.sin6_port));
     else
         snprintf(server->address, sizeof server->address, "%s:%u",
-                 evutil_inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text), ntohs(v4->sin_port));
+                 evutil_inet_ntop(AF_INET, &bound.v4.sin_addr, text, sizeof text),
+                 ntohs(bound.v4.sin_port));
     return HF_OK;
 }
 
