@@ -48,6 +48,17 @@ static int take_finding(const struct check_finding *finding, void *arg)
     return tell(fsck, finding);
 }
 
+/* Whether a failure is the check's own, and no finding about the store. */
+static bool says_nothing(int status)
+{
+    return status == HF_NOMEM || status == HF_ACCESS || status == HF_TIMEOUT || status == HF_INTR;
+}
+
+static int give_up(struct fsck *fsck, int status, const struct hf_error *err)
+{
+    return hf_fail(fsck->err, status, "%s", status == HF_NOMEM ? "out of memory" : err->message);
+}
+
 /* A check that cannot run to its end is a finding, and no reason not to look at the rest. */
 static int check_engine(struct fsck *fsck)
 {
@@ -56,8 +67,10 @@ static int check_engine(struct fsck *fsck)
     struct check_finding finding = {.what = "store", .message = err.message};
     int rc = store_check(fsck->store, take_finding, fsck, &err);
 
-    if (rc == HF_OK || rc == HF_NOMEM || (fsck->totals.findings > before && err.status != rc))
-        return rc == HF_NOMEM ? hf_fail(fsck->err, rc, "out of memory") : rc;
+    if (rc != HF_OK && says_nothing(rc))
+        return give_up(fsck, rc, &err);
+    if (rc == HF_OK || (fsck->totals.findings > before && err.status != rc))
+        return rc;
     finding.status = rc;
     return tell(fsck, &finding);
 }
@@ -125,8 +138,8 @@ static int list_roots(struct fsck *fsck)
 
     if (rc == HF_OK)
         return rc;
-    if (rc == HF_NOMEM)
-        return hf_fail(fsck->err, rc, "out of memory");
+    if (says_nothing(rc))
+        return give_up(fsck, rc, &err);
     /* What was listed before the damage is walked all the same. */
     finding.status = rc;
     return tell(fsck, &finding);

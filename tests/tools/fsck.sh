@@ -49,4 +49,9 @@ run 65 fsck
 err '.'
 cp "$scratch/sound.db" "$scratch/store.db"
 run 0 fsck
+# Who may not look says nothing about the store.
+for call in check roots; do
+    run 77 fsck --store "faulty($call@1:EACCES)+$HOLDFAST_STORE"
+    grep -q damaged "$scratch/out" && fail "a check that was not allowed calls the store damaged"
+done
 finish
