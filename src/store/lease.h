@@ -6,17 +6,18 @@
  * new row, the audit entries and the queue in that transaction. Nothing here reads a clock, waits or keeps
  * anything.
  *
- *            ask (token + 1)                    ask by another, holder alive
- *   FREE ---------------------> HELD --------------------------------------> RECALLED
- *    ^  ^                       | ^^                                          |  |  |
- *    |  |                       | |+------------------ refuse ----------------+  |  |
- *    |  |                       | |+- release, break, holder gone or dead: to ---+  |
- *    |  |                       | |   the heir (token + 1); ask, holder dead:       |
- *    |  |                       +-+   takeover (token + 1)                          |
- *    |  |  nobody waits:        |                                                   |
- *    |  +- release, break, -----+                                                   |
- *    |     holder gone; end                      nobody waits: release, break,      |
- *    +------------------------------------------ holder gone; end ------------------+
+ *              ask (token + 1)                     another asks
+ *      FREE ------------------------> HELD ------------------------> RECALLED
+ *       ^                            |    ^                          |     |
+ *       |        left, no heir       |    |          refuse          |     |
+ *       +----------------------------+    +--------------------------+     |
+ *       |                                 |   left, to the heir; or the    |
+ *       |                                 |   holder is dead (token + 1)   |
+ *       |        left, no heir            +--------------------------------+
+ *       +------------------------------------------------------------------+
+ *
+ * Left: released, broken, or the holder is gone; the end of the session leaves it without an heir. A HELD one
+ * that is left, or whose holder is dead, may stay HELD: by the heir, or by the one who asks (token + 1).
  *
  * | from     | ask            | refuse    | release    | break       | end       | holder gone | holder dead |
  * | FREE     | HELD           | HF_FENCED | HF_FENCED  | HF_CONFLICT | HF_FENCED | FREE        | FREE        |

@@ -41,15 +41,20 @@ static bool take_queue(struct wire_conn *conn)
 static void count_sent(struct wire_conn *conn, size_t n)
 {
     size_t left = atomic_fetch_sub(&conn->queued, n) - n;
+    bool drained;
 
     conn->sent += n;
     if (left >= conn->limits.low_water)
         return;
     pthread_mutex_lock(&conn->lock);
-    if (conn->above || (left == 0 && conn->state == CONN_CLOSING))
+    left = conn->queued; /* more may have come meanwhile: of that is told when it has gone */
+    drained = conn->above && left < conn->limits.low_water;
+    if (drained) {
+        conn->drained = true;
+        conn->above = false;
+    }
+    if (drained || (left == 0 && conn->state == CONN_CLOSING))
         conn_wake_up(conn);
-    conn->drained = conn->drained || conn->above;
-    conn->above = false;
     pthread_mutex_unlock(&conn->lock);
 }
 
@@ -114,7 +119,7 @@ void conn_flush(struct wire_conn *conn)
 
 static int append(struct wire_conn *conn, const Holdfast__Wire__Frame *frame, struct hf_error *err)
 {
-    size_t before = conn->queue.len;
+    size_t before = conn->queue.len, added, queued;
     int rc;
 
     if (conn->state >= CONN_CLOSING || conn->close_wanted || conn->failed)
@@ -122,9 +127,12 @@ static int append(struct wire_conn *conn, const Holdfast__Wire__Frame *frame, st
     rc = frame_encode(frame, conn->limits.max_frame, &conn->queue, err);
     if (rc != HF_OK)
         return rc;
-    if (atomic_fetch_add(&conn->queued, conn->queue.len - before) == 0)
+    added = conn->queue.len - before;
+    queued = atomic_fetch_add(&conn->queued, added);
+    if (queued == 0)
         conn->progress = conn_now();
-    conn->above = conn->above || conn->queued >= conn->limits.low_water;
+    /* By the sum and not by what is queued now: who saw it above the mark must hear that it fell. */
+    conn->above = conn->above || queued + added >= conn->limits.low_water;
     return HF_OK;
 }
 

@@ -12,9 +12,13 @@
 
 #include <cmocka.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "service.h"
 #include "writer.h"
@@ -43,30 +47,62 @@ static void restart_at_random(struct world *world)
     }
 }
 
-static void a_killed_server_loses_nothing(void **state)
-{
-    struct world *world = *state;
-    static struct writer writers[SESSIONS];
-    unsigned lines_of_b;
+/* The writers are in a process of their own: a server that is started here would inherit their files, and close them
+ * in the end, which waits for a server. */
+struct load {
+    atomic_bool stop;
+    struct writer writers[SESSIONS];
+};
 
+static void write_until_stopped(struct load *load)
+{
+    for (unsigned s = 0; s < SESSIONS; s++)
+        writer_start(&load->writers[s]);
+    while (!atomic_load(&load->stop))
+        pause_ms(1);
+    for (unsigned s = 0; s < SESSIONS; s++)
+        writer_join(&load->writers[s]);
+}
+
+static void prepare_load(const struct world *world, struct load *load)
+{
     for (unsigned s = 0; s < SESSIONS; s++) {
         char path[400];
 
-        writers[s] = (struct writer){
+        load->writers[s] = (struct writer){
             .daemon = &world->hosts[s % HOSTS], .session = s, .keeps_open = s % 2 == 0};
-        snprintf(path, sizeof path, "%s/session-%u", writers[s].daemon->mountpoint, s);
+        snprintf(path, sizeof path, "%s/session-%u", world->hosts[s % HOSTS].mountpoint, s);
         assert_int_equal(mkdir(path, 0700), 0);
-        writer_start(&writers[s]);
+    }
+}
+
+static void a_killed_server_loses_nothing(void **state)
+{
+    struct world *world = *state;
+    struct load *load =
+        mmap(NULL, sizeof *load, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned lines_of_b;
+    int status;
+    pid_t pid;
+
+    assert_true(load != MAP_FAILED);
+    prepare_load(world, load);
+    pid = fork();
+    if (pid == 0) {
+        write_until_stopped(load);
+        _exit(0);
     }
     restart_at_random(world);
+    atomic_store(&load->stop, true);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
     for (unsigned s = 0; s < SESSIONS; s++) {
-        writer_join(&writers[s]);
-        if (writers[s].error != 0)
-            fail_msg("session %u: a writer saw: %s", s, strerror(writers[s].error));
-        assert_true(writers[s].acked > 0);
+        if (load->writers[s].error != 0)
+            fail_msg("session %u: a writer saw: %s", s, strerror(load->writers[s].error));
+        assert_true(load->writers[s].acked > 0);
+        writer_check(&load->writers[s], &world->hosts[(s + 1) % HOSTS], &lines_of_b);
     }
-    for (unsigned s = 0; s < SESSIONS; s++)
-        writer_check(&writers[s], &world->hosts[(s + 1) % HOSTS], &lines_of_b);
+    munmap(load, sizeof *load);
 }
 
 /* --- the world ---------------------------------------------------------------------------------------- */

@@ -16,8 +16,8 @@
 #define LISTS 60
 #define MIB (1024 * 1024)
 
-/* Memory that is freed is not used again under this sanitizer, so nothing can be said of how much there is. */
-#ifdef __SANITIZE_ADDRESS__
+/* Sanitizers keep what is freed, and memory about memory: nothing can be said of how much there is. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MEASURES_MEMORY false
 #else
 #define MEASURES_MEMORY true

@@ -289,6 +289,147 @@ static void impossible_rows_are_named(void **state)
     assert_non_null(lease_row_fault(&(struct lease_row){(enum lease_state)3, 7, 3, 0, false}));
 }
 
+/* --- every request in every small state --------------------------------------------------------------------------- */
+
+struct
+try {
+    struct lease_row row;
+    struct lease_request request;
+    struct lease_step step;
+    int rc;
+};
+
+static unsigned count_audits(const struct lease_step *step, enum audit_event event, uint64_t host,
+                             uint64_t token)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < step->naudits; i++)
+        n += step->audits[i].event == event && step->audits[i].host == host &&
+             step->audits[i].token == token;
+    return n;
+}
+
+static unsigned count_tells(const struct lease_step *step, enum event_kind kind, uint64_t host,
+                            uint64_t token)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < step->ntells; i++)
+        n += step->tells[i].kind == kind && step->tells[i].host == host &&
+             step->tells[i].token == token;
+    return n;
+}
+
+static bool is_holders(enum lease_verb verb)
+{
+    return verb == LEASE_REFUSE || verb == LEASE_RELEASE || verb == LEASE_END;
+}
+
+static void check_refusal(const struct try *try)
+{
+    const struct lease_request *request = &try->request;
+    bool current = lease_check_commit(&try->row, request->host, request->token, NULL) == HF_OK;
+    bool named = try->row.state != LEASE_FREE && request->token == try->row.token;
+
+    if (is_holders(request->verb))
+        assert_int_equal(try->rc, current ? HF_OK : HF_FENCED);
+    else if (request->verb == LEASE_BREAK)
+        assert_int_equal(try->rc, named ? HF_OK : HF_CONFLICT);
+    else
+        assert_int_equal(try->rc, HF_OK);
+}
+
+static void check_grant(const struct try *try, uint64_t host)
+{
+    const struct lease_step *step = &try->step;
+
+    assert_int_equal(step->row.state, LEASE_HELD);
+    assert_int_equal(step->row.host, host);
+    assert_int_equal(step->row.since, try->request.now);
+    assert_false(step->row.refused);
+    assert_int_equal(count_audits(step, AUDIT_GRANT, host, step->row.token) +
+                         count_audits(step, AUDIT_TAKEOVER, host, step->row.token),
+                     1);
+    assert_int_equal(lease_check_commit(&step->row, host, step->row.token, NULL), HF_OK);
+    assert_int_equal(lease_check_commit(&step->row, try->row.host, try->row.token, NULL),
+                     HF_FENCED);
+}
+
+static void check_step(const struct try *try)
+{
+    const struct lease_row *old = &try->row, *row = &try->step.row;
+    const struct lease_step *step = &try->step;
+    bool granted = step->outcome == LEASE_GRANTED || step->inherited;
+    bool is_recalled = old->state == LEASE_HELD && row->state == LEASE_RECALLED;
+
+    assert_null(lease_row_fault(row));
+    assert_int_equal(row->token, old->token + granted);
+    assert_int_equal(step->changed, row->state != old->state || row->token != old->token ||
+                                        row->refused != old->refused);
+    if (granted)
+        check_grant(try, step->inherited ? try->request.heir : try->request.host);
+    else
+        assert_true(row->host == old->host || row->host == 0);
+    /* Nobody who may inherit is left standing, but at the session's end. */
+    if (old->state != LEASE_FREE && row->state == LEASE_FREE)
+        assert_true(try->request.heir == 0 || try->request.verb == LEASE_END);
+    assert_int_equal(count_tells(step, EVENT_LEASE_RECALLED, old->host, old->token), is_recalled);
+    assert_int_equal(count_tells(step, EVENT_LEASE_ANSWERED, row->host, row->token),
+                     step->inherited);
+    assert_int_equal(count_tells(step, EVENT_LEASE_LOST, old->host, old->token),
+                     try->request.verb == LEASE_BREAK);
+}
+
+static void try_request(const struct lease_row *row, const struct lease_request *request)
+{
+    struct try try = {.row = *row, .request = *request};
+
+    if (request->heir != 0 && request->heir == row->host)
+        return; /* who holds it does not wait for it */
+    try.rc = lease_step(row, request, &try.step, NULL);
+    check_refusal(&try);
+    if (try.rc == HF_OK)
+        check_step(&try);
+}
+
+static void try_all_requests(const struct lease_row *row)
+{
+    struct lease_request request = {.now = 42};
+
+    for (int verb = LEASE_ASK; verb <= LEASE_HOLDER_DEAD; verb++) {
+        request.verb = (enum lease_verb)verb;
+        for (request.host = 1; request.host <= 3; request.host++)
+            for (request.token = 0; request.token <= 3; request.token++)
+                for (request.heir = 0; request.heir <= 3; request.heir++)
+                    for (int alive = 0; alive < 2; alive++) {
+                        request.holder_alive = alive;
+                        try_request(row, &request);
+                    }
+    }
+}
+
+static void every_request_in_every_small_state_keeps_the_rules(void **state)
+{
+    struct lease_row row = {.since = 7};
+    unsigned rows = 0;
+
+    (void)state;
+    for (int of = LEASE_FREE; of <= LEASE_RECALLED; of++) {
+        row.state = (enum lease_state)of;
+        for (row.token = 0; row.token <= 2; row.token++)
+            for (row.host = 0; row.host <= 3; row.host++)
+                for (int refused = 0; refused < 2; refused++) {
+                    row.refused = refused;
+                    if (lease_row_fault(&row))
+                        continue;
+                    rows++;
+                    try_all_requests(&row);
+                }
+    }
+    assert_int_equal(rows, 3 + 2 * 2 * 3 * 2);
+}
+
 /* --- a random walk ------------------------------------------------------------------------------------------------ */
 
 #define HOSTS 4
@@ -318,11 +459,6 @@ static void assert_one_writer(const struct model *model)
         writers += lease_check_commit(&model->row, host, model->believed[host], NULL) == HF_OK;
     assert_true(writers <= 1);
     assert_int_equal(writers, model->row.state != LEASE_FREE);
-}
-
-static bool is_holders(enum lease_verb verb)
-{
-    return verb == LEASE_REFUSE || verb == LEASE_RELEASE || verb == LEASE_END;
 }
 
 static void tokens_grow_and_one_host_can_write_whatever_comes(void **state)
@@ -508,6 +644,7 @@ int main(void)
         cmocka_unit_test(a_dead_holders_lease_is_taken_over_by_the_heir_or_stays),
         cmocka_unit_test(only_the_current_grant_can_commit),
         cmocka_unit_test(impossible_rows_are_named),
+        cmocka_unit_test(every_request_in_every_small_state_keeps_the_rules),
         cmocka_unit_test(tokens_grow_and_one_host_can_write_whatever_comes),
         cmocka_unit_test(one_who_waits_sleeps_asks_again_and_gives_up),
         cmocka_unit_test(a_refusal_counts_for_those_who_were_waiting_for_it),

@@ -216,7 +216,7 @@ int memory_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint3
                          struct lease *ret_lease, struct hf_error *err)
 {
     struct memory_store *handle = memory_store_of(store);
-    int64_t again;
+    int64_t again = 0;
     int rc = memory_enter(handle, err);
 
     if (rc != HF_OK)
