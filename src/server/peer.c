@@ -260,7 +260,7 @@ static void run_farewell(struct task *task)
     peer->session = NULL;
     pthread_mutex_unlock(&peer->lock);
     waiting_leave(server->waits, peer);
-    host_session_leave(session, peer, server_grace(server));
+    host_session_leave(session, peer, peer->grace_ms);
     peer_unref(peer);
     atomic_fetch_sub(&server->busy, 1);
 }
@@ -357,6 +357,8 @@ static void on_closed(struct wire_conn *conn, const struct hf_error *why, void *
     quota_leave(peer->server->quotas, &peer->share);
     drop_queued(peer);
     atomic_fetch_add(&peer->server->busy, 1);
+    peer->grace_ms =
+        why->status == HF_TIMEOUT ? peer->server->options.ttl_ms : server_grace(peer->server);
     peer->farewell.run = run_farewell;
     workers_submit(peer->server->workers, &peer->farewell); /* with the list's reference */
 }

@@ -81,6 +81,7 @@ struct peer {
     struct notices notices;
     struct visible visible;
     struct task farewell; /**< what is left to do with the store when it is gone */
+    uint32_t grace_ms;    /**< for its host session then */
 };
 
 /** A connection that was just accepted; `fd` is taken over. On the loop's thread. */

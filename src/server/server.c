@@ -18,6 +18,8 @@
 
 /* A connection that says nothing for so long after its handshake is closed. */
 #define HELLO_NS 10000000000LL
+/* At the limit of connections, one without a certificate for so long is closed for another. */
+#define PATIENCE_NS 500000000LL
 #define URGENT_WORKERS 4
 #define BACKLOG 512
 
@@ -186,6 +188,20 @@ int server_reload(struct server *server, struct hf_error *err)
 
 /* --- events of the loop ---------------------------------------------------------------------------- */
 
+/* Who has not shown a certificate yet makes room for others: the one that has tried for longest. */
+static bool make_room(struct server *server)
+{
+    struct peer *oldest = NULL;
+
+    for (struct peer *peer = server->peers; peer; peer = peer->next)
+        if (!peer->certificate_known && (!oldest || peer->since < oldest->since))
+            oldest = peer;
+    if (!oldest || clock_boottime(&clock_system) - oldest->since < PATIENCE_NS)
+        return false;
+    peer_close(oldest, HF_TIMEOUT, "it made room for another: there are too many connections");
+    return true;
+}
+
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
                       int length, void *arg)
 {
@@ -195,7 +211,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     (void)listener;
     (void)address;
     (void)length;
-    if (server->npeers >= server->options.max_connections) {
+    if (server->npeers >= server->options.max_connections && !make_room(server)) {
         log_warn("a connection was refused: there are %u already, which is the limit",
                  server->npeers);
         evutil_closesocket(fd);

@@ -50,7 +50,8 @@ struct wire_conn_ops {
     /** Queued output fell below low_water. May be NULL. */
     void (*drained)(struct wire_conn *conn, void *arg);
     /** The last callback, once; `why` is a sentence that names the peer. HF_OK: closed by us, or by the peer in
-     *  good order. HF_ACCESS: one side does not accept the other's certificate. */
+     *  good order. HF_IO: it ended otherwise. HF_TIMEOUT: nothing is heard of it, and it may live. HF_ACCESS: one
+     *  side does not accept the other's certificate. */
     void (*closed)(struct wire_conn *conn, const struct hf_error *why, void *arg);
 };
 

@@ -8,9 +8,16 @@
 /* A buffer for output that grew larger is not kept. */
 #define KEEP_BYTES (64u << 10)
 
+/* Whether the other side said that it ended, or only nothing is heard of it any more: what the network then tells
+ * (no route, host down) is a time-out with its cause. */
+static int lost_status(int error)
+{
+    return error == ECONNRESET || error == EPIPE || error == ECONNABORTED ? HF_IO : HF_TIMEOUT;
+}
+
 void conn_explain(struct wire_conn *conn, int error, struct hf_error *why)
 {
-    int status = conn->sock.error == ETIMEDOUT ? HF_TIMEOUT : HF_IO;
+    int status = lost_status(conn->sock.error);
 
     if (SSL_is_server(conn->ssl) && BIO_number_read(SSL_get_rbio(conn->ssl)) == 0)
         (void)hf_fail(why, HF_OK, "it only looked whether somebody listens");

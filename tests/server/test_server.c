@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The service, spoken to frame by frame. */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -434,6 +436,41 @@ static void a_server_has_only_so_many_connections(void **state)
     client_close(a);
 }
 
+/* Connects and says nothing. */
+static int dial(const struct rig *rig)
+{
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons(rig->port),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void strangers_keep_no_host_out(void **state)
+{
+    struct rig *rig = *state;
+    struct client *a;
+    int strangers[4];
+
+    rig->options.max_connections = 4;
+    rig_start(rig);
+    for (size_t i = 0; i < 4; i++)
+        strangers[i] = dial(rig);
+    for (;;) { /* they may try for half a second */
+        a = client_connect(rig, "host-a", "holdfast:agent");
+        if (!a->over && call_hello(a) == HF_OK)
+            break;
+        client_close(a);
+        usleep(50000);
+    }
+    client_close(a);
+    for (size_t i = 0; i < 4; i++)
+        close(strangers[i]);
+}
+
 static void above_its_limit_a_host_is_not_read_from(void **state)
 {
     struct rig *rig = *state;
@@ -557,6 +594,72 @@ static void a_reload_that_fails_changes_nothing(void **state)
     client_close(a);
 }
 
+static long serial_of_server(const struct client *client)
+{
+    X509 *certificate = SSL_get1_peer_certificate(client->ssl);
+    long serial = (long)(ASN1_INTEGER_get(X509_get0_serialNumber(certificate)) ^
+                         (long)X509_subject_name_hash(certificate));
+
+    X509_free(certificate);
+    return serial;
+}
+
+static void a_new_certificate_is_shown_after_a_reload(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1"};
+    struct rig *rig = *state;
+    struct hf_error err;
+    struct client *before, *after;
+    uint64_t version;
+
+    rig_start(rig);
+    before = client_open(rig, "host-a", "holdfast:agent");
+    test_pki_issue(&rig->pki,
+                   (struct pki_request){
+                       .kind = PKI_SERVER, .name = "the next one", .hosts = hosts, .nhosts = 1},
+                   &rig->pki.ca, "server.pem");
+    assert_int_equal(server_reload(rig->server, &err), HF_OK);
+    assert_int_equal(call_head(before, 0, &version), HF_OK);
+    after = client_open(rig, "host-a", NULL);
+    assert_int_not_equal(serial_of_server(before), serial_of_server(after));
+    assert_int_equal(call_head(before, 0, &version), HF_OK);
+    client_close(before);
+    client_close(after);
+}
+
+static void write_rights(const char *path, const char *role)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fprintf(file, "host-a:\n  role: %s\n", role);
+    fclose(file);
+}
+
+static void a_host_whose_rights_have_changed_comes_back_with_the_new_ones(void **state)
+{
+    struct rig *rig = *state;
+    struct hf_error err;
+    struct client *a;
+    char rights[300];
+    uint64_t sid, token;
+
+    snprintf(rights, sizeof rights, "%s", test_pki_path(&rig->pki, "rights.yaml"));
+    write_rights(rights, "reader");
+    rig->options.rights = rights;
+    rig_start(rig);
+    a = client_open(rig, "host-a", NULL);
+    assert_int_equal(call_create(a, 0, "one", "x", false, &sid, &token), HF_ACCESS);
+    write_rights(rights, "agent");
+    assert_int_equal(server_reload(rig->server, &err), HF_OK);
+    assert_true(client_goodbye(a, RIG_PATIENCE_MS));
+    client_close(a);
+    a = client_open(rig, "host-a", NULL);
+    assert_int_equal(call_create(a, 0, "one", "x", false, &sid, &token), HF_OK);
+    client_close(a);
+    rig_stop(rig);
+}
+
 /* --- who may see what -------------------------------------------------------------------------------- */
 
 static void a_host_sees_only_the_sessions_of_its_patterns(void **state)
@@ -645,11 +748,14 @@ int main(void)
         TEST(what_is_asked_again_is_done_once),
         TEST(a_host_has_only_so_many_connections),
         TEST(a_server_has_only_so_many_connections),
+        TEST(strangers_keep_no_host_out),
         TEST(above_its_limit_a_host_is_not_read_from),
         TEST(commits_under_way_are_answered_or_asked_again),
         TEST(a_second_stop_ends_at_once),
         TEST(a_revoked_certificate_is_closed_on_reload),
         TEST(a_reload_that_fails_changes_nothing),
+        TEST(a_new_certificate_is_shown_after_a_reload),
+        TEST(a_host_whose_rights_have_changed_comes_back_with_the_new_ones),
         TEST(a_host_sees_only_the_sessions_of_its_patterns),
         TEST(a_reader_changes_nothing),
         TEST(tenants_know_nothing_of_each_other),
