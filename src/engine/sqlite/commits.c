@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/sqlite/commits.h"
 
+#include "engine/sqlite/hosts.h"
 #include "engine/sqlite/leases.h"
 
 int commit_advance(struct transaction *transaction, struct session_row *row, uint64_t host,

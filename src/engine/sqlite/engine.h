@@ -7,9 +7,9 @@
  *     sessions.c    find, head, list, rename, delete, undelete
  *     commits.[ch]  commit, sync, create, rescue
  *     history.c     history, roots
- *     hosts.c       host sessions                     bell.[ch]      their liveness and wake-ups
+ *     hosts.[ch] register.c   host sessions           bell.[ch]      their liveness and wake-ups
  *     roster.[ch]   who lives, in memory              events.[ch]    what they are told
- *     leases.[ch]   leases and the audit trail        waiters.[ch]   the queues for them
+ *     leases.[ch] asks.c lease_lists.c   leases       waiters.[ch]   the queues for them
  *     locks.c       locks in the shared tree
  *     snapshots.c   snapshots
  *     check.c stats.c
@@ -81,7 +81,7 @@ int sqlite_rescue(struct store *, uint64_t, const struct commit *, const char *,
 int sqlite_history(struct store *, uint64_t, uint64_t, uint64_t, history_visit_fn, void *,
                    struct hf_error *);
 int sqlite_roots(struct store *, root_visit_fn, void *, struct hf_error *);
-/* hosts.c */
+/* hosts.c, register.c */
 int sqlite_host_register(struct store *, const struct host_identity *,
                          const struct store_listener *, uint64_t *, struct hf_error *);
 int sqlite_host_heartbeat(struct store *, uint64_t, struct hf_error *);
@@ -95,7 +95,7 @@ void sqlite_hosts_dissolve(struct sqlite_store *store);
 void sqlite_hosts_meet(struct sqlite_store *store);
 /** Writes down which hosts have died. Returns how many, or a failure. */
 int sqlite_hosts_bury(struct sqlite_store *store);
-/* leases.c */
+/* leases.c, asks.c, lease_lists.c */
 int sqlite_lease_acquire(struct store *, uint64_t, uint64_t, uint32_t, struct lease *,
                          struct hf_error *);
 int sqlite_lease_ask(struct store *, uint64_t, uint64_t, uint32_t, struct lease *, int64_t *,

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/sqlite/hosts.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "engine/sqlite/leases.h"
 #include "engine/sqlite/waiters.h"
 
 /* So many dead hosts are buried in one transaction. */
 #define BURIED_AT_ONCE 64
-/* A process that is asked to let a lock go, or was killed, may hold it for a moment yet: 2 s at most. */
-#define CLAIM_TRIES 1000
-#define CLAIM_PAUSE_NS 2000000
 
 bool host_is_alive(struct sqlite_store *store, struct db *db, uint64_t host)
 {
@@ -64,8 +61,7 @@ int host_admit(struct transaction *transaction, uint64_t host, struct hf_error *
 
 /* --- going ---------------------------------------------------------------------------------------- */
 
-static int tell_hosts_changed(struct transaction *transaction, uint64_t origin,
-                              struct hf_error *err)
+int host_tell_changed(struct transaction *transaction, uint64_t origin, struct hf_error *err)
 {
     struct store_event event = {.kind = EVENT_HOSTS_CHANGED};
 
@@ -106,10 +102,8 @@ static int leave_leases(struct transaction *transaction, uint64_t host, enum lea
     return rc;
 }
 
-/* Its leases go to those who wait. Without any, those of one who ended are free, and those of one who died
- * stay in its name: whoever asks for one takes it over, on the record. */
-static int end_host(struct transaction *transaction, struct host_row *row, enum lease_verb verb,
-                    const char *why, struct hf_error *err)
+int host_leave(struct transaction *transaction, struct host_row *row, enum lease_verb verb,
+               const char *why, struct hf_error *err)
 {
     int rc;
 
@@ -123,9 +117,8 @@ static int end_host(struct transaction *transaction, struct host_row *row, enum 
     return rc == HF_OK ? clear_locks(transaction, row->host, err) : rc;
 }
 
-/* To the handle that serves it. `moved`: it lives on, through another one; so its listener is not told. */
-static int tell_lost(struct transaction *transaction, uint64_t host, uint64_t moved,
-                     struct hf_error *err)
+int host_tell_lost(struct transaction *transaction, uint64_t host, uint64_t moved,
+                   struct hf_error *err)
 {
     struct store_event event = {.kind = EVENT_HOST_LOST, .version = moved};
 
@@ -147,7 +140,10 @@ static int find_dead(struct sqlite_store *store, struct db *db, struct host_row 
             rc = HF_OK;
             continue;
         }
-        rc = host_row_read(statement, &dead[n++], err);
+        rc = host_row_read(statement, &dead[n], err);
+        n += rc == HF_OK;
+        if (rc == HF_CORRUPT) /* a check says so; the others are not to live on for it */
+            rc = HF_OK;
     }
     if (rc < 0)
         return rc;
@@ -164,7 +160,7 @@ static void fix_strings(struct host_row *row)
     identity->principal = identity->principal ? row->principal : NULL;
 }
 
-static int bury(struct transaction *transaction, struct host_row *row, struct hf_error *err)
+int host_bury(struct transaction *transaction, struct host_row *row, struct hf_error *err)
 {
     uint32_t ttl_ms = row->identity.ttl_ms;
     char why[80];
@@ -175,21 +171,21 @@ static int bury(struct transaction *transaction, struct host_row *row, struct hf
              ttl_ms % 1000);
     if (ttl_ms == 0)
         snprintf(why, sizeof why, "its process ended without a word");
-    rc = end_host(transaction, row, LEASE_HOLDER_DEAD, why, err);
+    rc = host_leave(transaction, row, LEASE_HOLDER_DEAD, why, err);
     if (rc == HF_OK && roster_look(&sqlite_store_at(transaction)->roster, row->host) == ROSTER_DEAD)
-        rc = tell_lost(transaction, row->host, 0, err);
+        rc = host_tell_lost(transaction, row->host, 0, err);
     return rc;
 }
 
-int host_bury(struct transaction *transaction, uint64_t host, struct hf_error *err)
+int host_find_dead(struct transaction *transaction, uint64_t host, struct hf_error *err)
 {
     struct host_row row;
     int rc = host_row_load(transaction->db, host, &row, err);
 
     if (rc != HF_OK || !row.alive)
         return rc == HF_NOENT ? HF_OK : rc;
-    rc = bury(transaction, &row, err);
-    return rc == HF_OK ? tell_hosts_changed(transaction, 0, err) : rc;
+    rc = host_bury(transaction, &row, err);
+    return rc == HF_OK ? host_tell_changed(transaction, 0, err) : rc;
 }
 
 struct bury_write {
@@ -206,9 +202,9 @@ static int run_bury(struct write *write, struct transaction *transaction, struct
         find_dead(burial->store, transaction->db, burial->dead, BURIED_AT_ONCE, &burial->n, err);
 
     for (size_t i = 0; i < burial->n && rc == HF_OK; i++)
-        rc = bury(transaction, &burial->dead[i], err);
+        rc = host_bury(transaction, &burial->dead[i], err);
     if (rc == HF_OK && burial->n > 0)
-        rc = tell_hosts_changed(transaction, 0, err);
+        rc = host_tell_changed(transaction, 0, err);
     return rc;
 }
 
@@ -252,205 +248,6 @@ void sqlite_hosts_meet(struct sqlite_store *store)
             host_is_alive(store, reader, db_column_uint(statement, 0));
     db_done(statement);
     readers_give(&store->readers, reader);
-}
-
-/* --- registering ---------------------------------------------------------------------------------- */
-
-struct register_write {
-    struct write write;
-    struct sqlite_store *store;
-    const struct host_identity *identity;
-    uint64_t host;
-    bool claimed; /* its lock was taken for this */
-    bool moved;   /* its lock is still to be taken */
-    bool resumed;
-    uint64_t replaced; /* an older one of the mount, or 0 */
-    uint64_t cursor;
-};
-
-static void disclaim(struct register_write *change)
-{
-    if (change->claimed)
-        bell_disclaim(&change->store->bell, change->host);
-    change->claimed = false;
-}
-
-static int claim(struct register_write *change, uint64_t host, struct hf_error *err)
-{
-    int rc = bell_claim(&change->store->bell, host, err);
-
-    change->host = host;
-    change->claimed = rc == HF_OK;
-    return rc;
-}
-
-/* A host session of the same mount: 1, 0 when there is none, or a failure. */
-static int find_kin(struct db *db, const struct host_identity *identity, struct host_row *ret_row,
-                    struct hf_error *err)
-{
-    DB_STATEMENT_AUTO *statement = NULL;
-    int rc = db_start(db, QUERY_HOST_OF_MOUNT, DB_VALUES(db_blob(identity->mount_id, UUID_SIZE)),
-                      &statement, err);
-
-    while (rc == HF_OK && (rc = db_next(db, statement, err)) == 1) {
-        rc = host_row_read(statement, ret_row, err);
-        if (rc == HF_OK && host_kinship(&ret_row->identity, identity) != HOST_STRANGER)
-            return 1;
-    }
-    return rc;
-}
-
-/* It goes on under its number. One that another handle serves, or did until its process was killed, moves here:
- * that handle lets its lock go as soon as it hears of it. */
-static int resume(struct register_write *change, struct transaction *transaction,
-                  struct host_row *row, struct hf_error *err)
-{
-    uint32_t ttl_ms = change->identity->ttl_ms;
-    bool own = roster_look(&change->store->roster, row->host) == ROSTER_ALIVE;
-    int rc = HF_OK;
-
-    change->host = row->host;
-    change->resumed = true;
-    row->resumed += !own;
-    if (!own && claim(change, row->host, NULL) != HF_OK) {
-        change->moved = true;
-        rc = tell_lost(transaction, row->host, row->resumed, err);
-    }
-    if (rc == HF_OK && (!own || row->identity.ttl_ms != ttl_ms)) {
-        row->identity.ttl_ms = ttl_ms;
-        rc = host_row_update(transaction->db, row, err);
-    }
-    return rc;
-}
-
-/* What is to become of the older host session of a mount: 1 when it was resumed, 0 when it is over. */
-static int meet_kin(struct register_write *change, struct transaction *transaction,
-                    struct host_row *row, struct hf_error *err)
-{
-    int rc;
-
-    if (!host_is_alive(change->store, transaction->db, row->host))
-        return bury(transaction, row, err);
-    if (host_kinship(&row->identity, change->identity) == HOST_SAME) {
-        rc = resume(change, transaction, row, err);
-        return rc == HF_OK ? 1 : rc;
-    }
-    change->replaced = row->host;
-    rc = end_host(transaction, row, LEASE_HOLDER_GONE, "the mount was started again", err);
-    return rc == HF_OK ? tell_lost(transaction, row->host, 0, err) : rc;
-}
-
-/* Gives the next number. Its lock is held before anyone can see its row. */
-static int add_host(struct register_write *change, struct transaction *transaction,
-                    struct host_row *row, struct hf_error *err)
-{
-    struct store_row store;
-    int rc = store_row_load(transaction->db, &store, err);
-
-    if (rc == HF_OK)
-        rc = claim(change, store.next_host++, err);
-    if (rc == HF_OK)
-        rc = store_row_write(transaction->db, &store, err);
-    if (rc != HF_OK)
-        return rc;
-    *row = (struct host_row){.host = change->host,
-                             .identity = *change->identity,
-                             .alive = true,
-                             .registered = transaction->now};
-    writer_forget(transaction->writer);
-    transaction->hosts++;
-    rc = host_row_insert(transaction->db, row, err);
-    return rc == HF_OK ? tell_hosts_changed(transaction, change->host, err) : rc;
-}
-
-static int run_register(struct write *write, struct transaction *transaction, struct hf_error *err)
-{
-    struct register_write *change = (struct register_write *)write;
-    struct host_row *row = calloc(1, sizeof *row);
-    int found = 0;
-    int rc = row ? HF_OK : hf_fail(err, HF_NOMEM, "out of memory");
-
-    disclaim(change);
-    change->resumed = change->moved = false;
-    change->replaced = 0;
-    while (rc == HF_OK && !change->resumed &&
-           (found = rc = find_kin(transaction->db, change->identity, row, err)) == 1)
-        rc = (rc = meet_kin(change, transaction, row, err)) == 1 ? HF_OK : rc;
-    if (rc == HF_OK && found != 1)
-        rc = add_host(change, transaction, row, err);
-    if (rc == HF_OK)
-        rc = query_number(transaction->db, QUERY_EVENT_LAST, &change->cursor, err);
-    free(row);
-    return rc;
-}
-
-static int check_identity(const struct host_identity *identity, struct hf_error *err)
-{
-    struct host_row row;
-
-    if (strlen(identity->host_name) >= sizeof row.name ||
-        (identity->mount_point && strlen(identity->mount_point) >= sizeof row.mount_point) ||
-        (identity->principal && strlen(identity->principal) >= sizeof row.principal))
-        return hf_fail(err, HF_NAMETOOLONG, "the names of a host session are too long");
-    return HF_OK;
-}
-
-/* Takes the lock of one that moves here. */
-static int wait_claim(struct register_write *change, struct hf_error *err)
-{
-    const struct timespec pause = {.tv_nsec = CLAIM_PAUSE_NS};
-
-    for (int i = 0; i < CLAIM_TRIES; i++) {
-        if (claim(change, change->host, NULL) == HF_OK)
-            return HF_OK;
-        nanosleep(&pause, NULL);
-    }
-    return hf_fail(err, HF_BUSY, "host session %llu is served by another process, which keeps it",
-                   (unsigned long long)change->host);
-}
-
-/* Registers it in the file; its lock is held then. */
-static int write_register(struct register_write *change, struct hf_error *err)
-{
-    int rc = writer_do(&change->store->writer, &change->write, err);
-
-    if (rc != HF_OK)
-        disclaim(change);
-    else if (change->replaced != 0)
-        roster_bury(&change->store->roster, change->replaced);
-    return rc == HF_OK && change->moved ? wait_claim(change, err) : rc;
-}
-
-int sqlite_host_register(struct store *base, const struct host_identity *identity,
-                         const struct store_listener *listener, uint64_t *ret_host,
-                         struct hf_error *err)
-{
-    struct sqlite_store *store = sqlite_store_of(base);
-    struct register_write change = {
-        .write = {.run = run_register}, .store = store, .identity = identity};
-    struct roster_guest guest = {.ttl_ms = identity->ttl_ms, .listener = listener};
-    int rc = check_identity(identity, err);
-
-    if (rc == HF_OK)
-        rc = events_start(&store->events, err);
-    if (rc != HF_OK)
-        return rc;
-    if (roster_count(&store->roster) == 0) /* else the thread that tells looks after that */
-        sqlite_hosts_bury(store);
-    rc = write_register(&change, err);
-    if (rc != HF_OK)
-        return rc;
-    guest.host = change.host;
-    guest.resumed = change.resumed;
-    guest.cursor = change.cursor;
-    rc = roster_admit(&store->roster, &guest, err);
-    if (rc != HF_OK) {
-        disclaim(&change); /* and its row is found dead */
-        return rc;
-    }
-    bell_wake(&store->bell); /* it is greeted */
-    *ret_host = change.host;
-    return HF_OK;
 }
 
 /* --- staying --------------------------------------------------------------------------------------- */
@@ -542,11 +339,11 @@ static int run_end(struct write *write, struct transaction *transaction, struct 
     if (rc == HF_NOENT || (rc == HF_OK && !row->alive))
         rc = fenced(change->host, err);
     if (rc == HF_OK)
-        rc = end_host(transaction, row, LEASE_HOLDER_GONE, "the holder closed the store", err);
+        rc = host_leave(transaction, row, LEASE_HOLDER_GONE, "the holder closed the store", err);
     if (rc == HF_OK && roster_look(roster, change->host) == ROSTER_FOREIGN)
-        rc = tell_lost(transaction, change->host, 0, err);
+        rc = host_tell_lost(transaction, change->host, 0, err);
     if (rc == HF_OK)
-        rc = tell_hosts_changed(transaction, change->host, err);
+        rc = host_tell_changed(transaction, change->host, err);
     free(row);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
-#include "engine/sqlite/leases.h"
+#include "engine/sqlite/hosts.h"
 #include "store/rangelock.h"
 
 /* The locks of one file that living hosts hold. */

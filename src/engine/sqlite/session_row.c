@@ -83,6 +83,16 @@ int session_row_load(struct db *db, uint64_t sid, struct session_row *ret_row, s
     return rc;
 }
 
+int session_row_load_live(struct db *db, uint64_t sid, struct session_row *ret_row,
+                          struct hf_error *err)
+{
+    int rc = session_row_load(db, sid, ret_row, err);
+
+    if (rc == HF_OK && ret_row->state != SESSION_LIVE)
+        rc = hf_fail(err, HF_NOENT, "session %s is in the trash", ret_row->name);
+    return rc;
+}
+
 int session_row_find(struct db *db, const char *name, struct session_row *ret_row,
                      struct hf_error *err)
 {

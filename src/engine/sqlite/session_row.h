@@ -29,9 +29,11 @@ int session_row_read(sqlite3_stmt *statement, struct session_row *ret_row, struc
 /** Columns of a session query, the checksum included, before those of other tables. */
 #define SESSION_ROW_COLUMNS 18
 
-/** One session in any state, by number; a live one by name. HF_NOENT. */
+/** One session in any state, by number; a live one by number or name. HF_NOENT. */
 int session_row_load(struct db *db, uint64_t sid, struct session_row *ret_row,
                      struct hf_error *err);
+int session_row_load_live(struct db *db, uint64_t sid, struct session_row *ret_row,
+                          struct hf_error *err);
 int session_row_find(struct db *db, const char *name, struct session_row *ret_row,
                      struct hf_error *err);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/sqlite/hosts.h"
 #include "engine/sqlite/leases.h"
 
 #define NS_PER_HOUR 3600000000000LL
@@ -36,10 +37,8 @@ int sqlite_session_head(struct store *base, uint64_t sid, struct session_head *r
 
     if (rc != HF_OK)
         return rc;
-    rc = session_row_load(reader, sid, &row, err);
+    rc = session_row_load_live(reader, sid, &row, err);
     readers_give(&store->readers, reader);
-    if (rc == HF_OK && row.state != SESSION_LIVE)
-        rc = hf_fail(err, HF_NOENT, "session %s is in the trash", row.name);
     if (rc == HF_OK)
         session_row_head(&row, ret_head);
     return rc;
@@ -148,15 +147,6 @@ static int tell_changed(struct transaction *transaction, uint64_t host, uint64_t
     return event_row_insert(transaction, &event, host, 0, err);
 }
 
-static int load_live(struct db *db, uint64_t sid, struct session_row *ret_row, struct hf_error *err)
-{
-    int rc = session_row_load(db, sid, ret_row, err);
-
-    if (rc == HF_OK && ret_row->state != SESSION_LIVE)
-        rc = hf_fail(err, HF_NOENT, "session %s is in the trash", ret_row->name);
-    return rc;
-}
-
 /* Moves a session whose lease has been checked to the trash. */
 static int to_trash(struct transaction *transaction, struct session_row *row, uint64_t host,
                     uint64_t token, struct hf_error *err)
@@ -182,7 +172,7 @@ static int run_delete(struct write *write, struct transaction *transaction, stru
 {
     struct session_write *change = (struct session_write *)write;
     struct session_row row;
-    int rc = load_live(transaction->db, change->sid, &row, err);
+    int rc = session_row_load_live(transaction->db, change->sid, &row, err);
 
     if (rc == HF_OK)
         rc = lease_admit(write, transaction, &row, change->host, change->token, err);
@@ -293,7 +283,7 @@ static int run_rename(struct write *write, struct transaction *transaction, stru
     struct session_write *change = (struct session_write *)write;
     struct session_row row = {0}, other = {0};
     bool found;
-    int rc = load_live(transaction->db, change->sid, &row, err);
+    int rc = session_row_load_live(transaction->db, change->sid, &row, err);
 
     if (rc == HF_OK)
         rc = lease_admit(write, transaction, &row, change->host, change->token, err);
