@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A real `holdfast serve`, killed and stopped again and again while several hosts commit: nothing that was
- * acknowledged is missing, every host goes on where it was, and what was not answered is done once.
+ * A real `holdfast serve`: what it tells the service manager, how it ends; and killed and stopped again and again
+ * while several hosts commit: nothing that was acknowledged is missing, every host goes on where it was, and what
+ * was not answered is done once.
  *
  *     HOLDFAST_KILLS=N    rounds (default 8)
  *     HOLDFAST_SEED=N     of the times at which it is killed
@@ -14,7 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +42,7 @@ struct writer {
 struct scenery {
     struct rig rig;
     char log[300];
+    char manager[108]; /* the service manager's socket; "": none */
     pid_t pid;
     struct writer writers[HOSTS];
 };
@@ -64,6 +69,8 @@ static void exec_server(struct scenery *scenery)
 
     if (fd >= 0)
         dup2(fd, STDERR_FILENO);
+    if (scenery->manager[0])
+        setenv("NOTIFY_SOCKET", scenery->manager, 1);
     execl(HOLDFAST_BIN, "holdfast", "serve", "--store", rig->url, "--listen", rig->listen, "--pki",
           rig->pki.dir, (char *)NULL);
     _exit(127);
@@ -280,11 +287,87 @@ static void nothing_acknowledged_is_missing(void **state)
     end_server(scenery, SIGTERM);
 }
 
+/* --- the service manager -------------------------------------------------------------------------- */
+
+static int listen_as_manager(struct scenery *scenery)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    snprintf(scenery->manager, sizeof scenery->manager, "%s",
+             test_pki_path(&scenery->rig.pki, "manager"));
+    memcpy(address.sun_path, scenery->manager, sizeof address.sun_path);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void expect_state(int manager, const char *expected)
+{
+    struct pollfd poller = {.fd = manager, .events = POLLIN};
+    char text[200] = "";
+
+    assert_int_equal(poll(&poller, 1, RIG_PATIENCE_MS), 1);
+    assert_true(recv(manager, text, sizeof text - 1, 0) > 0);
+    text[strlen(expected)] = '\0';
+    assert_string_equal(text, expected);
+}
+
+static void the_service_manager_hears_how_it_goes(void **state)
+{
+    struct scenery *scenery = *state;
+    int manager = listen_as_manager(scenery);
+
+    start_server(scenery);
+    expect_state(manager, "READY=1");
+    assert_int_equal(kill(scenery->pid, SIGHUP), 0);
+    expect_state(manager, "RELOADING=1\nMONOTONIC_USEC=");
+    expect_state(manager, "READY=1");
+    end_server(scenery, SIGTERM);
+    expect_state(manager, "STOPPING=1");
+    close(manager);
+}
+
+/* Its exit code when it is started so. */
+static int exit_code_of(struct scenery *scenery, const char *option, const char *value)
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int fd = open(scenery->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+        dup2(fd, STDERR_FILENO);
+        execl(HOLDFAST_BIN, "holdfast", "serve", "--store", scenery->rig.url, "--pki",
+              scenery->rig.pki.dir, option, value, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void a_wrong_configuration_is_told_by_the_exit_code(void **state)
+{
+    struct scenery *scenery = *state;
+
+    assert_int_equal(exit_code_of(scenery, "--listen", "nowhere"), EX_CONFIG);
+    assert_int_equal(exit_code_of(scenery, "--ttl", "1s"), EX_CONFIG);
+    assert_int_equal(exit_code_of(scenery, "--rights", "/nonexistent"), EX_CONFIG);
+    assert_int_equal(exit_code_of(scenery, "--cert", "both.pem"), EX_USAGE);
+    assert_int_equal(exit_code_of(scenery, "--key", "alone.pem"), EX_USAGE);
+    assert_int_equal(exit_code_of(scenery, "--nonsense", "x"), EX_USAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_service_manager_hears_how_it_goes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_wrong_configuration_is_told_by_the_exit_code, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(nothing_acknowledged_is_missing, set_up, tear_down),
     };
 
-    return cmocka_run_group_tests_name("killed servers", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("holdfast serve", tests, NULL, NULL);
 }
