@@ -22,6 +22,10 @@ void timer_set(struct session *session, int64_t at)
     struct timer *timer = &session->tree->timer;
 
     pthread_mutex_lock(&timer->lock);
+    if (timer->stop) { /* the end of the mount commits what is left */
+        pthread_mutex_unlock(&timer->lock);
+        return;
+    }
     if (session->timer_at == 0) {
         table_pin(session);
         session->timer_next = timer->sessions;
@@ -107,7 +111,7 @@ static void *timer_main(void *arg)
     return NULL;
 }
 
-int timer_start(struct tree *tree)
+void timer_init(struct tree *tree)
 {
     struct timer *timer = &tree->timer;
     pthread_condattr_t attr;
@@ -117,6 +121,20 @@ int timer_start(struct tree *tree)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&timer->cond, &attr);
     pthread_condattr_destroy(&attr);
+}
+
+void timer_release(struct tree *tree)
+{
+    struct timer *timer = &tree->timer;
+
+    pthread_cond_destroy(&timer->cond);
+    pthread_mutex_destroy(&timer->lock);
+}
+
+int timer_start(struct tree *tree)
+{
+    struct timer *timer = &tree->timer;
+
     if (pthread_create(&timer->thread, NULL, timer_main, tree) != 0)
         return HF_NOMEM;
     timer->started = true;
@@ -140,7 +158,5 @@ void timer_stop(struct tree *tree)
         session->timer_at = 0;
         table_put(session);
     }
-    pthread_cond_destroy(&timer->cond);
-    pthread_mutex_destroy(&timer->lock);
     timer->started = false;
 }

@@ -18,8 +18,11 @@ struct timer {
     pthread_t thread;
 };
 
+/** A timer that is not running yet; ended with timer_release(). */
+void timer_init(struct tree *tree);
+void timer_release(struct tree *tree);
 int timer_start(struct tree *tree);
-/** Ends the thread and unpins what waits. */
+/** Ends the thread and unpins what waits; nothing can be set any more. */
 void timer_stop(struct tree *tree);
 /** Nanoseconds of CLOCK_MONOTONIC. */
 int64_t timer_now(void);

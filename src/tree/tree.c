@@ -46,6 +46,7 @@ static struct tree *tree_new(struct store *store, const struct tree_options *opt
     pthread_mutex_init(&tree->top_lock, NULL);
     pthread_mutex_init(&tree->create_lock, NULL);
     pthread_mutex_init(&tree->lock, NULL);
+    timer_init(tree);
     filelocks_init(&tree->filelocks);
     leasewaits_init(&tree->leasewaits);
     tree->cache = blob_cache_new(store, tree->options.memory_limit / 4);
@@ -128,6 +129,7 @@ static void tree_free(struct tree *tree)
     free(tree->host_name);
     free((char *)tree->options.identity.mount_point);
     free((char *)tree->options.identity.principal);
+    timer_release(tree);
     pthread_mutex_destroy(&tree->top_lock);
     pthread_mutex_destroy(&tree->create_lock);
     pthread_mutex_destroy(&tree->lock);

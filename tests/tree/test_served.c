@@ -220,6 +220,7 @@ static void restart_of_the_server_is_waited_for(void **state)
 /** A reader has what it had. */
 static void readers_are_served_from_memory(void **state)
 {
+    const struct timespec pause = {.tv_nsec = 10000000};
     char names[64];
 
     (void)state;
@@ -234,6 +235,8 @@ static void readers_are_served_from_memory(void **state)
     assert_string_equal(names, "s ");
     served_start(&served);
     assert_int_equal(mount_write_text(&a, "s/f", "news"), HF_OK);
+    for (int i = 0; i < 1000 && !says(&b, "s/f", "news"); i++) /* once it is back in contact */
+        nanosleep(&pause, NULL);
     assert_true(says(&b, "s/f", "news"));
 }
 
