@@ -33,6 +33,7 @@ struct store_ops {
     int (*host_register)(struct store *, const struct host_identity *,
                          const struct store_listener *, uint64_t *, struct hf_error *);
     int (*host_heartbeat)(struct store *, uint64_t, struct hf_error *);
+    /** NULL: HF_UNSUPPORTED. */
     int (*host_detach)(struct store *, uint64_t, uint32_t, struct hf_error *);
     int (*host_end)(struct store *, uint64_t, struct hf_error *);
     int64_t (*host_deadline)(struct store *, uint64_t);

@@ -203,6 +203,9 @@ int store_host_detach(struct store *store, uint64_t host, uint32_t grace_ms, str
 {
     int rc = check_writable(store, err);
 
+    if (rc == HF_OK && !store->ops->host_detach)
+        rc = hf_fail(err, HF_UNSUPPORTED,
+                     "a host session is detached where it is kept: by the server");
     return rc != HF_OK ? rc : store->ops->host_detach(store, host, grace_ms, err);
 }
 

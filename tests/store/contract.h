@@ -32,7 +32,7 @@ struct contract_engine {
     void (*remove)(const char *url);
     /** The store outlives its last handle. */
     bool durable;
-    /** Several host sessions of one handle, store_lease_ask() and what goes with them. */
+    /** Several host sessions of one handle. */
     bool hosts;
     /** Host sessions with a TTL that outlive the handle which registered them. */
     bool ttl;
