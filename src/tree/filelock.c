@@ -53,18 +53,29 @@ static void cancel(struct filelock_wait *wait, int status)
     finish(wait, status);
 }
 
-void filelocks_clear(struct filelocks *filelocks)
+static void forget_owed(struct tree *tree);
+
+void filelocks_clear(struct tree *tree)
 {
+    struct filelocks *filelocks = &tree->filelocks;
+
     pthread_mutex_lock(&filelocks->lock);
     while (filelocks->waits)
         cancel(filelocks->waits, HF_INTR);
+    forget_owed(tree);
     pthread_mutex_unlock(&filelocks->lock);
     pthread_mutex_destroy(&filelocks->lock);
 }
 
-static int set_in_store(struct tree *tree, const struct lock_request *request)
+/** What was unlocked here and not yet in the store. Until it is, this mount keeps others out for nobody. */
+struct owed_unlock {
+    struct owed_unlock *next;
+    struct store_lock lock;
+};
+
+static struct store_lock store_lock_of(const struct lock_request *request)
 {
-    struct store_lock lock = {
+    return (struct store_lock){
         .ino = INODE_INO(request->inode),
         .kind = request->kind,
         .type = request->type,
@@ -73,8 +84,59 @@ static int set_in_store(struct tree *tree, const struct lock_request *request)
         .owner = request->owner,
         .pid = request->pid,
     };
+}
 
-    return store_lock_set(tree->store, tree_host(tree), &lock, NULL, NULL);
+/** Tells the store of unlocks that it could not be told of. filelocks.lock is held. */
+static int pay_unlocks(struct tree *tree)
+{
+    struct owed_unlock *owed;
+
+    while ((owed = tree->filelocks.owed) != NULL) {
+        int rc = store_lock_set(tree->store, tree_host(tree), &owed->lock, NULL, NULL);
+
+        if (rc != HF_OK)
+            return rc;
+        tree->filelocks.owed = owed->next;
+        free(owed);
+    }
+    return HF_OK;
+}
+
+/** An unlock cannot be refused: it is owed. Without memory the lock stays in the store until the mount ends. */
+static void owe_unlock(struct tree *tree, const struct store_lock *lock)
+{
+    struct owed_unlock *owed = malloc(sizeof *owed), **at = &tree->filelocks.owed;
+
+    if (!owed)
+        return;
+    *owed = (struct owed_unlock){.lock = *lock};
+    while (*at)
+        at = &(*at)->next;
+    *at = owed;
+}
+
+static void forget_owed(struct tree *tree)
+{
+    struct owed_unlock *owed;
+
+    while ((owed = tree->filelocks.owed) != NULL) {
+        tree->filelocks.owed = owed->next;
+        free(owed);
+    }
+}
+
+static int set_in_store(struct tree *tree, const struct lock_request *request)
+{
+    struct store_lock lock = store_lock_of(request);
+    int rc = pay_unlocks(tree);
+
+    if (rc == HF_OK)
+        rc = store_lock_set(tree->store, tree_host(tree), &lock, NULL, NULL);
+    if (rc != HF_OK && lock.type == LOCK_TYPE_NONE) {
+        owe_unlock(tree, &lock);
+        rc = HF_OK;
+    }
+    return rc;
 }
 
 /** The local table granted it at last; the store is asked now. */
@@ -186,6 +248,7 @@ void filelock_retry(struct tree *tree)
     int rc;
 
     pthread_mutex_lock(&tree->filelocks.lock);
+    pay_unlocks(tree);
     for (struct filelock_wait *w = tree->filelocks.waits; w; w = next) {
         next = w->next;
         if (w->local)
@@ -207,6 +270,9 @@ void filelock_lost(struct tree *tree)
     struct session *shared = tree->shared;
     uint64_t number, self;
 
+    pthread_mutex_lock(&tree->filelocks.lock);
+    forget_owed(tree);
+    pthread_mutex_unlock(&tree->filelocks.lock);
     do {
         self = 0;
         pthread_mutex_lock(&shared->lock);
@@ -282,15 +348,7 @@ bool tree_lock_cancel(struct tree *tree, uint64_t ticket)
 static int test_store(struct tree *tree, const struct lock_request *request,
                       struct lock_request *ret_lock, bool *ret_found)
 {
-    struct store_lock other, lock = {
-                                 .ino = INODE_INO(request->inode),
-                                 .kind = request->kind,
-                                 .type = request->type,
-                                 .start = request->start,
-                                 .end = request->end,
-                                 .owner = request->owner,
-                                 .pid = request->pid,
-                             };
+    struct store_lock other, lock = store_lock_of(request);
     int rc = store_lock_test(tree->store, tree_host(tree), &lock, &other, NULL);
 
     *ret_found = rc == HF_OK;

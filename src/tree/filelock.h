@@ -22,18 +22,20 @@
 #include "tree/tree.h"
 
 struct filelock_wait;
+struct owed_unlock;
 
 /** The waiting requests of the shared tree. */
 struct filelocks {
     /** Everything here; recursive, since granting one request may end the waiting of another. */
     pthread_mutex_t lock;
     struct filelock_wait *waits;
+    struct owed_unlock *owed; /* in order: the store could not be told of them */
     uint64_t next_ticket;
 };
 
 void filelocks_init(struct filelocks *filelocks);
 /** Ends all waiting with HF_INTR. */
-void filelocks_clear(struct filelocks *filelocks);
+void filelocks_clear(struct tree *tree);
 
 /** Tries the waiting requests again that the store refused. On the worker thread. */
 void filelock_retry(struct tree *tree);

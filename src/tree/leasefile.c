@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tree/lease.h"
+#include "tree/reach.h"
 #include "tree/table.h"
 
 #define NS_PER_MS 1000000
@@ -125,8 +126,12 @@ int leasefile_write(struct session *session, struct buf *out)
     struct tree *tree = session->tree;
     struct writer writer = {.session = session, .out = out};
     struct lease_info known = {.sid = session->sid};
-    int rc = store_lease_list(tree->store, write_if_it_is, &writer, NULL);
+    int rc = HF_OK;
 
+    if (reach_store(tree->store))
+        rc = store_lease_list(tree->store, write_if_it_is, &writer, NULL);
+    else if (session->token == 0) /* nothing is known of another's */
+        rc = HF_TIMEOUT;
     if (rc == HF_OK && writer.status == HF_OK && !writer.found) {
         if (session->token != 0) /* the list was read before the grant */
             known = (struct lease_info){.sid = session->sid,

@@ -483,6 +483,8 @@ static int admit(struct session *session, uint32_t wait_ms)
                 return HF_FAILED;
             continue;
         }
+        if (session->token != 0 && session->host != tree_host(session->tree))
+            return HF_FENCED; /* of a host session that is over: about to be lost */
         if (session->sid == SHARED_SID || session->token != 0) {
             session->releasing = false;
             return session->loaded ? HF_OK : session_reload(session, NULL);

@@ -160,7 +160,8 @@ bool tree_is_fenced(struct tree *tree)
 /** The lease is held, and is not being given up. */
 static bool is_leased(const struct session *session)
 {
-    return session->token != 0 && !session->releasing && session->phase != PHASE_LOST;
+    return session->token != 0 && session->host == tree_host(session->tree) &&
+           !session->releasing && session->phase != PHASE_LOST;
 }
 
 bool table_exclusive(const struct session *session)

@@ -49,7 +49,7 @@ static bool note_negative(struct tree *tree, const char *name)
 {
     bool noted;
 
-    if (atomic_load(&tree->other_hosts) > 0)
+    if (tree->distant || atomic_load(&tree->other_hosts) > 0)
         return false;
     pthread_mutex_lock(&tree->lock);
     noted = negatives_note(&tree->negatives, TREE_ROOT, name);

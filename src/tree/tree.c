@@ -122,7 +122,7 @@ static void tree_free(struct tree *tree)
     htable_each(&tree->sessions, free_session_node, NULL);
     htable_free(&tree->sessions);
     negatives_free(negatives_take(&tree->negatives));
-    filelocks_clear(&tree->filelocks);
+    filelocks_clear(tree);
     lock_table_free(tree->locks);
     claims_free(tree->claims);
     blob_cache_free(tree->cache);

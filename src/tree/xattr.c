@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "tree/reach.h"
 #include "tree/table.h"
 
 #define NAME_MAX_BYTES 255
@@ -94,6 +95,8 @@ static int holder_name(struct session *session, char *text, size_t size)
     snprintf(text, size, "%s", session->token ? session->tree->host_name : "");
     if (session->token || session->view || session->sid == SHARED_SID)
         return HF_OK;
+    if (!reach_store(session->tree->store))
+        return HF_TIMEOUT;
     return store_lease_list(session->tree->store, note_holder, &holder, NULL);
 }
 

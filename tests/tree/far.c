@@ -112,6 +112,12 @@ static int far_leases(struct store *store, lease_visit_fn visit, void *arg, stru
     SLOT(lease_list(store, visit, arg, err));
 }
 
+static int far_lock(struct store *store, uint64_t host, const struct store_lock *lock,
+                    struct store_lock *ret_conflict, struct hf_error *err)
+{
+    SLOT(lock_set(store, host, lock, ret_conflict, err));
+}
+
 static int far_register(struct store *store, const struct host_identity *identity,
                         const struct store_listener *listener, uint64_t *ret_host,
                         struct hf_error *err)
@@ -161,6 +167,7 @@ struct far *far_open(struct mount *ret_mount)
     far->ops.lease_acquire = far_acquire;
     far->ops.lease_release = far_release;
     far->ops.lease_list = far_leases;
+    far->ops.lock_set = far_lock;
     far->ops.host_register = far_register;
     far->ops.host_deadline = far_deadline;
     far->store->ops = &far->ops;

@@ -328,6 +328,43 @@ static void file_whose_lock_is_gone_answers_errors(void **state)
     assert_int_equal(mount_closefile(locked), HF_OK);
 }
 
+static bool locks_elsewhere(struct mount *other, struct tree_handle *handle)
+{
+    struct tree_entry entry;
+    struct lock_request lock = {.kind = LOCK_FLOCK,
+                                .type = LOCK_TYPE_WRITE,
+                                .end = UINT64_MAX,
+                                .owner = 1,
+                                .handle = (uint64_t)(uintptr_t)handle};
+
+    assert_int_equal(mount_lookup(other, ".l", &entry), HF_OK);
+    lock.inode = entry.inode;
+    return tree_lock(handle, &lock, false, NULL, NULL, NULL) == HF_OK;
+}
+
+/** A file is closed while the store cannot be told that its lock is free. */
+static void unlock_that_the_store_did_not_hear_is_told_later(void **state)
+{
+    struct tree_handle *locked, *elsewhere;
+    struct tree_entry entry;
+    struct mount other;
+
+    (void)state;
+    far_other(far, &other);
+    assert_int_equal(mount_write_text(&mount, ".l", "x"), HF_OK);
+    assert_int_equal(mount_lookup(&mount, ".l", &entry), HF_OK);
+    assert_int_equal(mount_openfile(&mount, ".l", O_RDONLY, 0, &locked), HF_OK);
+    assert_int_equal(mount_openfile(&other, ".l", O_RDONLY, 0, &elsewhere), HF_OK);
+    assert_int_equal(lock_through(locked, entry.inode), HF_OK);
+    far_cut(far);
+    assert_int_equal(mount_closefile(locked), HF_OK);
+    assert_false(locks_elsewhere(&other, elsewhere));
+    far_near(far, true);
+    EVENTUALLY(locks_elsewhere(&other, elsewhere));
+    assert_int_equal(mount_closefile(elsewhere), HF_OK);
+    assert_int_equal(mount_close(&other), HF_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -344,6 +381,7 @@ int main(void)
         TEST(host_that_was_taken_for_dead_comes_back_as_another),
         TEST(mount_registers_as_soon_as_it_can),
         TEST(file_whose_lock_is_gone_answers_errors),
+        TEST(unlock_that_the_store_did_not_hear_is_told_later),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
