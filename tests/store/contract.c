@@ -454,8 +454,7 @@ int contract_main(int argc, char **argv, const struct contract_engine *engine)
     failed += run_group("sessions", contract_session_tests, contract_session_count);
     failed += run_group("commits", contract_commit_tests, contract_commit_count);
     failed += run_group("leases", contract_lease_tests, contract_lease_count);
-    if (!engine->served)
-        failed += run_group("queue", contract_queue_tests, contract_queue_count);
+    failed += run_group("queue", contract_queue_tests, contract_queue_count);
     if (engine->hosts)
         failed += run_group("hosts", contract_host_tests, contract_host_count);
     if (engine->ttl)

@@ -2,6 +2,7 @@
 /* Asking for leases without waiting in the call: the queue, who inherits, withdrawal, patience. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "contract.h"
 #include "store/lease.h"
@@ -9,8 +10,9 @@
 #define LONG_MS 600000
 #define WAITING_SIZE 600
 
-static int ask(struct fixture *fixture, struct mount *mount, uint64_t sid, uint32_t wait_ms,
-               struct lease *ret_lease)
+/* One ask. */
+static int ask_once(struct fixture *fixture, struct mount *mount, uint64_t sid, uint32_t wait_ms,
+                    struct lease *ret_lease)
 {
     int64_t again = 0;
     int rc =
@@ -20,12 +22,62 @@ static int ask(struct fixture *fixture, struct mount *mount, uint64_t sid, uint3
     return rc;
 }
 
+/* Over a network the first answer is always HF_PENDING, and the last one comes without an event. */
+static int ask(struct fixture *fixture, struct mount *mount, uint64_t sid, uint32_t wait_ms,
+               struct lease *ret_lease)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    int rc = ask_once(fixture, mount, sid, wait_ms, ret_lease);
+
+    for (int i = 0; i < 4000 && rc == HF_PENDING && fixture->engine->served; i++) {
+        nanosleep(&pause, NULL);
+        rc = ask_once(fixture, mount, sid, wait_ms, ret_lease);
+    }
+    return rc;
+}
+
+static int find_waiting(const struct lease_info *info, void *arg)
+{
+    char *text = arg;
+    size_t len = 0;
+
+    assert_true(info->since > 0);
+    text[0] = '\0';
+    for (size_t i = 0; i < info->nwaiting; i++)
+        len += (size_t)snprintf(text + len, WAITING_SIZE - len, "%s ", info->waiting[i]);
+    return 0;
+}
+
+static bool is_waiting(struct fixture *fixture, struct mount *mount, const char *host_name)
+{
+    char text[WAITING_SIZE] = "";
+
+    assert_int_equal(store_lease_list(mount->store, find_waiting, text, &fixture->err), HF_OK);
+    return strstr(text, host_name) != NULL;
+}
+
+/* Asks, and stands in the queue when this returns. */
 static void assert_pending(struct fixture *fixture, struct mount *mount, uint64_t sid)
 {
+    const struct timespec pause = {.tv_nsec = 5000000};
+    const char *name = mount == &fixture->a ? "host-a" : mount == &fixture->b ? "host-b" : "host-c";
     struct lease lease = {.token = 4711};
 
-    assert_int_equal(ask(fixture, mount, sid, LONG_MS, &lease), HF_PENDING);
+    assert_int_equal(ask_once(fixture, mount, sid, LONG_MS, &lease), HF_PENDING);
     assert_int_equal(lease.token, 4711); /* untouched */
+    for (int i = 0; i < 4000 && !is_waiting(fixture, mount, name); i++) {
+        assert_true(fixture->engine->served);
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* Waits until it is told. */
+static void hear_answer(struct fixture *fixture, struct mount *mount, uint64_t sid)
+{
+    if (fixture->engine->served)
+        return;
+    recorder_wait(&mount->recorder, EVENT_LEASE_ANSWERED, sid);
+    recorder_clear(&mount->recorder);
 }
 
 /* Waits until it is told, asks, and must get it. */
@@ -33,8 +85,7 @@ static struct lease take_answered(struct fixture *fixture, struct mount *mount, 
 {
     struct lease lease;
 
-    recorder_wait(&mount->recorder, EVENT_LEASE_ANSWERED, sid);
-    recorder_clear(&mount->recorder);
+    hear_answer(fixture, mount, sid);
     if (ask(fixture, mount, sid, LONG_MS, &lease) != HF_OK)
         fail_msg("it was told, but has not got it: %s", fixture->err.message);
     return lease;
@@ -95,8 +146,7 @@ static void those_who_wait_are_served_in_the_order_they_came(void **state)
     assert_int_equal(second.token, first.token + 1);
     assert_int_equal(second.head.version, 2);
     /* The next one is told, too: to ask the new holder. */
-    recorder_wait(&fixture->c.recorder, EVENT_LEASE_ANSWERED, first.sid);
-    recorder_clear(&fixture->c.recorder);
+    hear_answer(fixture, &fixture->c, first.sid);
     assert_pending(fixture, &fixture->c, first.sid);
     assert_int_equal(recorder_wait(&fixture->b.recorder, EVENT_LEASE_RECALLED, first.sid).token,
                      second.token);
@@ -139,19 +189,10 @@ static void a_grant_counts_from_the_release_on(void **state)
     release(&fixture->a, &mine);
     /* It has not asked again yet, but what it holds it holds. */
     assert_int_equal(contract_commit(fixture, &fixture->b, &theirs, "two"), HF_OK);
-    assert_int_equal(take_answered(fixture, &fixture->b, mine.sid).head.version, 2);
-}
-
-static int find_waiting(const struct lease_info *info, void *arg)
-{
-    char *text = arg;
-    size_t len = 0;
-
-    assert_true(info->since > 0);
-    text[0] = '\0';
-    for (size_t i = 0; i < info->nwaiting; i++)
-        len += (size_t)snprintf(text + len, WAITING_SIZE - len, "%s ", info->waiting[i]);
-    return 0;
+    theirs = take_answered(fixture, &fixture->b, mine.sid);
+    assert_int_equal(theirs.token, mine.token + 1);
+    if (!fixture->engine->served) /* its answer may be under way since the grant */
+        assert_int_equal(theirs.head.version, 2);
 }
 
 static void assert_waiting(struct store *store, const char *expected)
@@ -197,6 +238,15 @@ static void who_withdraws_is_not_served(void **state)
     assert_int_equal(recorder_count(&fixture->b.recorder, EVENT_LEASE_ANSWERED, lease.sid), 0);
 }
 
+/* Over a network the grant may meet the withdrawal half-way. Then it is recalled when somebody wants it, and the host
+ * gives back what it does not know to have. */
+static void withdraw(struct fixture *fixture, struct mount *mount, uint64_t sid)
+{
+    if (fixture->engine->served)
+        contract_answer(mount, RECALL_RELEASE);
+    assert_int_equal(store_lease_withdraw(mount->store, mount->host, sid, NULL), HF_OK);
+}
+
 static void withdrawing_gives_back_what_was_granted_meanwhile(void **state)
 {
     struct fixture *fixture = *state;
@@ -206,12 +256,12 @@ static void withdrawing_gives_back_what_was_granted_meanwhile(void **state)
     contract_open_b(fixture);
     assert_pending(fixture, &fixture->b, lease.sid);
     release(&fixture->a, &lease);
-    assert_int_equal(store_lease_withdraw(fixture->b.store, fixture->b.host, lease.sid, NULL),
-                     HF_OK);
-    assert_int_equal(ask(fixture, &fixture->a, lease.sid, 0, &next), HF_OK);
+    withdraw(fixture, &fixture->b, lease.sid);
+    assert_int_equal(ask(fixture, &fixture->a, lease.sid, LONG_MS, &next), HF_OK);
     assert_int_equal(next.token, lease.token + 2);
     contract_audit_text(fixture->a.store, lease.sid, audit, sizeof audit);
-    assert_string_equal(audit, "GRANT RECALL RELEASE GRANT RELEASE GRANT ");
+    if (!fixture->engine->served)
+        assert_string_equal(audit, "GRANT RECALL RELEASE GRANT RELEASE GRANT ");
 }
 
 static void what_is_withdrawn_goes_to_the_next(void **state)
@@ -224,10 +274,9 @@ static void what_is_withdrawn_goes_to_the_next(void **state)
     assert_pending(fixture, &fixture->b, lease.sid);
     assert_pending(fixture, &fixture->c, lease.sid);
     release(&fixture->a, &lease);
-    assert_int_equal(store_lease_withdraw(fixture->b.store, fixture->b.host, lease.sid, NULL),
-                     HF_OK);
-    recorder_wait(&fixture->c.recorder, EVENT_LEASE_ANSWERED, lease.sid);
-    assert_int_equal(ask(fixture, &fixture->c, lease.sid, 0, &lease), HF_OK);
+    withdraw(fixture, &fixture->b, lease.sid);
+    hear_answer(fixture, &fixture->c, lease.sid);
+    assert_int_equal(ask(fixture, &fixture->c, lease.sid, LONG_MS, &lease), HF_OK);
 }
 
 static void withdrawing_keeps_what_one_knows_to_have(void **state)
@@ -268,12 +317,12 @@ static void a_refusal_answers_who_has_no_patience_at_once(void **state)
     struct lease lease = contract_session(fixture, &fixture->a, "alpha", "one"), theirs;
 
     contract_open_b(fixture);
-    assert_int_equal(ask(fixture, &fixture->b, lease.sid, 0, &theirs), HF_PENDING);
+    assert_int_equal(ask_once(fixture, &fixture->b, lease.sid, 0, &theirs), HF_PENDING);
     recorder_wait(&fixture->a.recorder, EVENT_LEASE_RECALLED, lease.sid);
     assert_int_equal(store_lease_refuse(fixture->a.store, fixture->a.host, lease.sid, lease.token,
                                         "an open file", NULL),
                      HF_OK);
-    recorder_wait(&fixture->b.recorder, EVENT_LEASE_ANSWERED, lease.sid);
+    hear_answer(fixture, &fixture->b, lease.sid);
     assert_int_equal(ask(fixture, &fixture->b, lease.sid, 0, &theirs), HF_BUSY);
     assert_non_null(strstr(fixture->err.message, "host-a"));
     assert_non_null(strstr(fixture->err.message, "an open file"));
@@ -291,8 +340,7 @@ static void a_refusal_leaves_the_patient_in_the_queue(void **state)
     contract_open_b(fixture);
     contract_answer(&fixture->a, RECALL_REFUSE);
     assert_pending(fixture, &fixture->b, lease.sid);
-    recorder_wait(&fixture->b.recorder, EVENT_LEASE_ANSWERED, lease.sid);
-    recorder_clear(&fixture->b.recorder);
+    hear_answer(fixture, &fixture->b, lease.sid);
     assert_pending(fixture, &fixture->b, lease.sid);
     contract_answer(&fixture->a, RECALL_IGNORE);
     release(&fixture->a, &lease);
@@ -311,8 +359,8 @@ static void the_end_of_the_session_answers_all(void **state)
     assert_int_equal(
         store_session_delete(fixture->a.store, fixture->a.host, lease.sid, lease.token, NULL),
         HF_OK);
-    recorder_wait(&fixture->b.recorder, EVENT_LEASE_ANSWERED, lease.sid);
-    recorder_wait(&fixture->c.recorder, EVENT_LEASE_ANSWERED, lease.sid);
+    hear_answer(fixture, &fixture->b, lease.sid);
+    hear_answer(fixture, &fixture->c, lease.sid);
     assert_int_equal(ask(fixture, &fixture->b, lease.sid, LONG_MS, &theirs), HF_NOENT);
     /* Whoever waited then waits no more when it is back. */
     assert_int_equal(store_session_undelete(fixture->a.store, lease.sid, NULL, NULL), HF_OK);
