@@ -132,6 +132,6 @@ echo | openssl s_client -connect "127.0.0.1:$port" -tls1_2 -cert with-uri.pem -k
 logged 'refused: it speaks TLS 1.2'
 
 kill -TERM "$server"
-wait "$server" || fail "the server ended with $?"
+wait "$server" || { fail "the server ended with $?"; tail -n 50 log >&2; }
 server=
 finish

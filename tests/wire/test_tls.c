@@ -265,6 +265,77 @@ static void a_revoked_certificate_is_refused_once_the_list_is_loaded(void **stat
     assert_true(meet("host-a.pem", PKI_SERVER_FILE, true, "localhost", &ends));
 }
 
+static void append_file(const char *file, const struct buf *text)
+{
+    FILE *out = fopen(test_pki_path(&pki, file), "ae");
+
+    assert_non_null(out);
+    assert_int_equal(fwrite(text->data, 1, text->len, out), text->len);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    char text[65536];
+    FILE *in = fopen(test_pki_path(&pki, from), "re");
+    FILE *out = fopen(test_pki_path(&pki, to), "we");
+
+    assert_true(in && out);
+    assert_true(fwrite(text, 1, fread(text, 1, sizeof text, in), out) > 0);
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* The server's files while one CA takes over from another. */
+static bool served_by_both(const char *client_bundle, const char *crl, struct ends *ends)
+{
+    struct tls *client = open_any(client_bundle), *server = NULL;
+    struct tls_files files = test_pki_files(&pki, PKI_SERVER_FILE, true);
+    bool met;
+
+    files.ca = test_pki_path(&pki, "both-ca.pem");
+    files.crl = test_pki_path(&pki, crl);
+    assert_int_equal(tls_open(&files, true, &server, NULL), 0);
+    join(ends, tls_session(client, "localhost", NULL), tls_session(server, NULL, NULL));
+    talk(ends, true);
+    met = through(ends);
+    part(ends);
+    tls_close(client);
+    tls_close(server);
+    return met;
+}
+
+static void two_cas_are_trusted_while_one_takes_over(void **state)
+{
+    struct pki_request request = {.kind = PKI_CA,
+                                  .name = "the next CA",
+                                  .not_before = time(NULL) - 60,
+                                  .not_after = time(NULL) + DAY};
+    struct pki_pair next;
+    struct ends ends;
+    BUF_AUTO ca = {0};
+    BUF_AUTO list = {0};
+    X509_CRL *crl;
+
+    (void)state;
+    assert_int_equal(pki_issue(&request, NULL, &next, NULL), 0);
+    assert_int_equal(pki_crl_new(&next, &crl, NULL), 0);
+    assert_int_equal(pki_print_certificate(next.certificate, &ca, NULL), 0);
+    assert_int_equal(pki_print_crl(crl, &list, NULL), 0);
+    X509_CRL_free(crl);
+    copy_file(PKI_CA_FILE, "both-ca.pem");
+    append_file("both-ca.pem", &ca);
+    copy_file(PKI_CRL_FILE, "both-crl.pem");
+    append_file("both-crl.pem", &list);
+    test_pki_issue(&pki, (struct pki_request){.kind = PKI_HOST, .name = "new"}, &next, "new.pem");
+    assert_true(served_by_both("host-a.pem", "both-crl.pem", &ends));
+    assert_true(served_by_both("new.pem", "both-crl.pem", &ends));
+    assert_true(served_by_both("host-a.pem", PKI_CRL_FILE, &ends));
+    assert_false(served_by_both("new.pem", PKI_CRL_FILE, &ends));
+    assert_says(ends.server_says, "no list of revoked certificates is from the CA");
+    pki_pair_release(&next);
+}
+
 static X509 *read_certificate(const char *bundle)
 {
     FILE *file = fopen(test_pki_path(&pki, bundle), "re");
@@ -519,6 +590,7 @@ int main(void)
         cmocka_unit_test(a_certificate_signed_by_itself_is_refused),
         cmocka_unit_test(expired_and_early_certificates_are_refused),
         cmocka_unit_test(a_revoked_certificate_is_refused_once_the_list_is_loaded),
+        cmocka_unit_test(two_cas_are_trusted_while_one_takes_over),
         cmocka_unit_test(a_connection_is_judged_anew_by_a_newer_list),
         cmocka_unit_test(each_kind_of_certificate_serves_its_own_side),
         cmocka_unit_test(peers_of_another_protocol_are_refused),
