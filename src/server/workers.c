@@ -20,6 +20,8 @@ struct workers {
     struct task *first, **last;
     unsigned queued, threads, idle;
     bool ending;
+    pthread_t ended; /**< the latest that has, to be joined by the next; valid when `has_ended` */
+    bool has_ended;
 };
 
 static struct task *pop(struct workers *workers)
@@ -50,6 +52,23 @@ static bool wait_for_work(struct workers *workers)
     return workers->first != NULL;
 }
 
+/* Each thread joins the one that has ended before it, and workers_free() the last. So none is left behind, not even
+ * with what libraries do at a thread's end. The lock is held. */
+static void *end_thread(struct workers *workers)
+{
+    pthread_t before = workers->ended;
+    bool has_before = workers->has_ended;
+
+    workers->ended = pthread_self();
+    workers->has_ended = true;
+    workers->threads--;
+    pthread_cond_broadcast(&workers->gone);
+    pthread_mutex_unlock(&workers->lock);
+    if (has_before)
+        pthread_join(before, NULL);
+    return NULL;
+}
+
 static void *work(void *arg)
 {
     struct workers *workers = arg;
@@ -62,10 +81,7 @@ static void *work(void *arg)
         task->run(task);
         pthread_mutex_lock(&workers->lock);
     }
-    workers->threads--;
-    pthread_cond_broadcast(&workers->gone);
-    pthread_mutex_unlock(&workers->lock);
-    return NULL;
+    return end_thread(workers);
 }
 
 /* Starts one more thread, the lock held. It takes no signals: those are for the program's main thread. */
@@ -81,7 +97,6 @@ static int add_thread(struct workers *workers)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0)
         return rc;
-    pthread_detach(thread);
     workers->threads++;
     return 0;
 }
@@ -151,5 +166,7 @@ void workers_free(struct workers *workers)
     while (workers->threads > 0)
         pthread_cond_wait(&workers->gone, &workers->lock);
     pthread_mutex_unlock(&workers->lock);
+    if (workers->has_ended)
+        pthread_join(workers->ended, NULL);
     destroy(workers);
 }
