@@ -1003,7 +1003,44 @@ static void a_store_of_schema_1_is_brought_up_to_date(void **state)
     assert_int_equal(findings, 1);
 }
 
+/* --- what grows --------------------------------------------------------------------------------------- */
+
+static void the_audit_trail_does_not_grow_for_ever(void **state)
+{
+    struct fixture *fixture = *state;
+    struct append_load load;
+
+    make_session(enter(fixture, 0), "s", &load);
+    assert_int_equal(number_of(fixture->path, "SELECT count(*) FROM audit"), 1);
+    /* As if it had been long already. */
+    assert_int_equal(number_of(fixture->path,
+                               "INSERT INTO audit SELECT 4194304 + 4096, time, event,"
+                               " sid, host, token, detail, sum FROM audit"
+                               " RETURNING 1"),
+                     1);
+    assert_int_equal(release(&fixture->guests[0], &load.lease), HF_OK);
+    assert_int_equal(number_of(fixture->path, "SELECT min(id) FROM audit"), 4194304 + 4096);
+    assert_int_equal(number_of(fixture->path, "SELECT max(id) FROM audit"), 4194304 + 4097);
+    append_load_end(&load);
+}
+
 /* --- trouble ------------------------------------------------------------------------------------------ */
+
+static void the_dead_are_buried_beside_one_whose_row_is_damaged(void **state)
+{
+    struct fixture *fixture = *state;
+    struct guest *a = enter(fixture, 0), *b = enter(fixture, 1), *c;
+
+    assert_int_equal(number_of(fixture->path, "UPDATE host SET pid = pid + 1 WHERE host = 1"
+                                              " RETURNING host"),
+                     (int64_t)a->host);
+    c = enter(fixture, 2);
+    turn(fixture, NEARLY_MS);
+    assert_int_equal(store_host_heartbeat(c->store, c->host, NULL), HF_OK);
+    turn(fixture, REST_MS);
+    wait_for(b, EVENT_HOST_LOST, 0);
+    assert_int_equal(store_host_heartbeat(a->store, a->host, NULL), HF_FENCED);
+}
 
 struct failing_reads {
     pthread_t thread;
@@ -1066,6 +1103,8 @@ int main(void)
         TEST(what_the_writer_knows_is_read_again_only_when_another_has_written),
         TEST(hosts_come_and_go_and_pass_sessions_on),
         TEST(a_store_of_schema_1_is_brought_up_to_date),
+        TEST(the_audit_trail_does_not_grow_for_ever),
+        TEST(the_dead_are_buried_beside_one_whose_row_is_damaged),
         TEST(events_that_could_not_be_read_are_told_later),
     };
 
