@@ -209,6 +209,15 @@ static void on_connect(evutil_socket_t listener, short what, void *arg)
 
 /* --- the thread ------------------------------------------------------------------------------------------ */
 
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct scripted_peer *peer = arg;
+
+    (void)fd;
+    (void)what;
+    atomic_store(&peer->queued, peer->conn ? wire_conn_queued(peer->conn) : 0);
+}
+
 static void on_kick(evutil_socket_t fd, short what, void *arg)
 {
     struct scripted_peer *peer = arg;
@@ -252,6 +261,7 @@ static int listen_on_loopback(uint16_t *ret_port)
 void scripted_peer_start(struct scripted_peer *peer, struct test_pki *pki)
 {
     struct tls_files files = test_pki_files(pki, "server.pem", true);
+    static const struct timeval often = {0, 50000};
     struct hf_error err;
 
     evthread_use_pthreads();
@@ -266,7 +276,9 @@ void scripted_peer_start(struct scripted_peer *peer, struct test_pki *pki)
     assert(peer->loop);
     peer->listening = event_new(peer->loop, peer->fd, EV_READ | EV_PERSIST, on_connect, peer);
     peer->kick = event_new(peer->loop, -1, EV_PERSIST, on_kick, peer);
-    assert(peer->listening && peer->kick && event_add(peer->listening, NULL) == 0);
+    peer->tick = event_new(peer->loop, -1, EV_PERSIST, on_tick, peer);
+    assert(peer->listening && peer->kick && peer->tick);
+    assert(event_add(peer->listening, NULL) == 0 && event_add(peer->tick, &often) == 0);
     assert(pthread_create(&peer->thread, NULL, serve, peer) == 0);
 }
 
@@ -301,6 +313,7 @@ void scripted_peer_stop(struct scripted_peer *peer)
     pthread_join(peer->thread, NULL);
     event_free(peer->listening);
     event_free(peer->kick);
+    event_free(peer->tick);
     if (peer->conn)
         wire_conn_unref(peer->conn);
     event_base_free(peer->loop);
@@ -349,6 +362,11 @@ size_t scripted_peer_count(struct scripted_peer *peer, int op)
     n = count(peer, op);
     pthread_mutex_unlock(&peer->mutex);
     return n;
+}
+
+size_t scripted_peer_queued(struct scripted_peer *peer)
+{
+    return atomic_load(&peer->queued);
 }
 
 struct scripted_request scripted_peer_seen(struct scripted_peer *peer, int op, size_t n)

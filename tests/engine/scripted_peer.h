@@ -40,9 +40,10 @@ struct scripted_peer {
     uint16_t port;
     pthread_t thread;
     struct event_base *loop;
-    struct event *listening, *kick;
+    struct event *listening, *kick, *tick;
+    atomic_size_t queued; /**< of the connection, a moment ago */
     int fd;
-    struct wire_conn *conn; /**< the latest; the peer's thread only */
+    struct wire_conn *conn; /**< the latest; changed by the peer's thread only */
 
     /* How it behaves: set before, or by the script. */
     scripted_fn script;
@@ -78,6 +79,8 @@ void scripted_peer_come_back(struct scripted_peer *peer);
 void scripted_peer_wait(struct scripted_peer *peer, int op, size_t n);
 /** How many have come. */
 size_t scripted_peer_count(struct scripted_peer *peer, int op);
+/** Bytes that it has said and the client has not taken. */
+size_t scripted_peer_queued(struct scripted_peer *peer);
 /** The nth (from 0) request of this kind. */
 struct scripted_request scripted_peer_seen(struct scripted_peer *peer, int op, size_t n);
 

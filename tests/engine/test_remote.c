@@ -789,6 +789,74 @@ static void who_has_seen_enough_stops_the_server(void **state)
     assert_serves(fixture);
 }
 
+/* Roots with long labels, a MiB in each part. */
+#define FLOOD_PARTS 80
+#define FLOOD_ROWS 128
+
+struct tide {
+    struct scripted_peer *peer;
+    atomic_size_t queued; /* on the peer's side, after all was said */
+    atomic_bool said;
+    size_t seen;
+};
+
+static void send_flood(struct scripted_peer *peer, const Holdfast__Wire__Frame *frame, void *arg)
+{
+    static uint8_t label[8000];
+    uint8_t root[OBJECT_ID_SIZE] = {1};
+    Holdfast__Wire__Reply reply = HOLDFAST__WIRE__REPLY__INIT;
+    Holdfast__Wire__RootInfos infos = HOLDFAST__WIRE__ROOT_INFOS__INIT;
+    Holdfast__Wire__RootInfo rows[FLOOD_ROWS], *list[FLOOD_ROWS];
+    struct tide *tide = arg;
+
+    memset(label, 'x', sizeof label);
+    for (size_t i = 0; i < FLOOD_ROWS; i++) {
+        rows[i] = (Holdfast__Wire__RootInfo)HOLDFAST__WIRE__ROOT_INFO__INIT;
+        rows[i].kind = ROOT_RESCUE;
+        rows[i].sid = 1;
+        rows[i].rescue = 1;
+        rows[i].root = (ProtobufCBinaryData){sizeof root, root};
+        rows[i].label = (ProtobufCBinaryData){sizeof label, label};
+        list[i] = &rows[i];
+    }
+    infos.n_roots = FLOOD_ROWS;
+    infos.roots = list;
+    reply.result_case = HOLDFAST__WIRE__REPLY__RESULT_ROOTS;
+    reply.roots = &infos;
+    for (size_t i = 0; i < FLOOD_PARTS; i++) {
+        reply.more = i + 1 < FLOOD_PARTS;
+        scripted_reply(peer, frame->id, &reply);
+    }
+    tide->said = true;
+}
+
+/* The first row waits until the flood has come as far as it does. */
+static int wade(const struct root_info *root, void *arg)
+{
+    struct tide *tide = arg;
+
+    (void)root;
+    if (tide->seen++ == 0)
+        sleep(1);
+    if (tide->seen == 1)
+        tide->queued = scripted_peer_queued(tide->peer);
+    return 0;
+}
+
+static void who_reads_a_list_slowly_holds_little_of_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct tide tide = {.peer = &fixture->peer};
+
+    start(fixture, send_flood, &tide);
+    open_store(fixture);
+    assert_int_equal(store_roots(fixture->store, wade, &tide, &fixture->err), HF_OK);
+    assert_int_equal(tide.seen, FLOOD_PARTS * FLOOD_ROWS);
+    assert_true(tide.said);
+    /* Of 80 MiB, at most 32 and what the network takes. */
+    assert_true(tide.queued > 20u << 20);
+}
+
 /* --- the server goes ---------------------------------------------------------------------------------------- */
 
 /* Takes its leave at the first head, answers it all the same, and closes. */
@@ -818,6 +886,31 @@ static void a_server_that_takes_its_leave_answers_first(void **state)
     assert_serves(fixture);
     assert_int_equal(counters(fixture).retries, 0);
     assert_int_equal(counters(fixture).ups, 2);
+}
+
+/* Takes its leave at the first head, answers it all the same, and waits. */
+static void linger(struct scripted_peer *peer, const Holdfast__Wire__Frame *frame, void *arg)
+{
+    bool *left = arg;
+
+    if (!*left)
+        scripted_goodbye(peer, "it is being restarted", true);
+    *left = true;
+    serve(peer, frame, NULL);
+}
+
+static void who_has_all_answers_does_not_wait_for_the_server_to_close(void **state)
+{
+    struct fixture *fixture = *state;
+    bool left = false;
+    int64_t before = now_ms();
+
+    start(fixture, linger, &left);
+    open_store(fixture);
+    assert_serves(fixture);
+    assert_serves(fixture);
+    assert_int_equal(counters(fixture).ups, 2);
+    assert_true(now_ms() - before < 10000);
 }
 
 static void a_server_with_another_store_is_not_used(void **state)
@@ -1036,7 +1129,9 @@ int main(void)
         TEST(the_rest_of_a_torn_answer_is_asked_for),
         TEST(a_torn_list_goes_on_behind_its_last_row),
         TEST(who_has_seen_enough_stops_the_server),
+        TEST(who_reads_a_list_slowly_holds_little_of_it),
         TEST(a_server_that_takes_its_leave_answers_first),
+        TEST(who_has_all_answers_does_not_wait_for_the_server_to_close),
         TEST(a_server_with_another_store_is_not_used),
         TEST(closing_does_not_wait_for_a_server_that_is_away),
         TEST(closing_does_not_wait_for_a_deaf_server),

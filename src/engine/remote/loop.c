@@ -351,7 +351,7 @@ static bool look_after_host(struct link *link, int64_t now)
     remote_host_step(host, CONTACT_TICK, now, 0);
     if (patience > LINK_SILENCE_MS * LINK_MS)
         patience = LINK_SILENCE_MS * LINK_MS;
-    if (link->state != LINK_UP)
+    if (link->state != LINK_UP && link->state != LINK_LEAVING)
         return false;
     if (host->beat && is_overdue(link, now, patience)) {
         cut_for(link, "a heartbeat was not answered", patience);
@@ -427,6 +427,14 @@ static bool do_up(struct link *link, int64_t now)
     return true;
 }
 
+/* The server said good-bye: what it said is why the connection ends. */
+static void leave(struct link *link)
+{
+    struct hf_error why = link->why;
+
+    link_cut(link, LINGER_MS, &why);
+}
+
 /* Does one thing that is to be done. False: nothing is. */
 static bool do_next(struct link *link)
 {
@@ -434,17 +442,20 @@ static bool do_next(struct link *link)
 
     if (link->state == LINK_UP)
         return do_up(link, now);
-    look_after_host(link, now);
+    if (look_after_host(link, now))
+        return true;
     if (link->stopping && link->state == LINK_DOWN) {
         event_base_loopbreak(link->loop);
         return false;
     }
+    if (link->state == LINK_LEAVING && !link->sent.first)
+        link->due = now; /* everything is answered */
     if (link->state == LINK_CLOSING || (now < link->due && !link->stopping))
         return false;
     if (link->state == LINK_DOWN)
         connect_now(link);
     else if (link->state == LINK_LEAVING)
-        link_cut(link, 0, NULL);
+        leave(link);
     else
         cut_for(link, "the server did not answer", LINK_TRY_MS * LINK_MS);
     return true;
