@@ -131,6 +131,21 @@ echo | openssl s_client -connect "127.0.0.1:$port" -tls1_2 -cert with-uri.pem -k
     fail 'openssl s_client spoke TLS 1.2'
 logged 'refused: it speaks TLS 1.2'
 
+# A CA of one's own whose key is elsewhere: the server has two files of it.
+kill -TERM "$server"
+wait "$server" || fail "the server ended with $?"
+run 0 cert init --dir pki --name localhost
+run 0 cert issue host-a --role agent --dir pki
+mkdir served
+cp pki/server.pem pki/crl.pem served
+: >log
+"$holdfast" serve --store "sqlite:$scratch/store.db" --listen 127.0.0.1:0 --pki served 2>log &
+server=$!
+logged 'serving .* on 127.0.0.1:'
+port=$(sed -n 's/.* on 127.0.0.1:\([0-9]*\),.*/\1/p' log)
+run 0 session list --store "holdfast://localhost:$port?cert=$scratch/host-a.pem"
+logged '(default/host-a) connected: agent'
+
 kill -TERM "$server"
 wait "$server" || { fail "the server ended with $?"; tail -n 50 log >&2; }
 server=
