@@ -252,6 +252,8 @@ int host_session_end(struct host_session *session, struct peer *peer, struct hf_
     host = give_up(session, peer);
     if (host != 0)
         rc = store_host_end(session->store, host, err);
+    if (rc != HF_OK) /* it dies by time, then; but nobody listens for it any more */
+        (void)store_host_detach(session->store, host, 0, NULL);
     pthread_mutex_unlock(&session->turn);
     if (host != 0)
         peer_unref(peer);
