@@ -12,15 +12,17 @@
 #include "engine/open.h"
 #include "rig.h"
 
-#define SESSIONS 10000
 #define LISTS 60
 #define MIB (1024 * 1024)
 
-/* Sanitizers keep what is freed, and memory about memory: nothing can be said of how much there is. */
+/* Sanitizers keep what is freed, and memory about memory: nothing can be said of how much there is. They are slow,
+ * too. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MEASURES_MEMORY false
+#define SESSIONS 3000
 #else
 #define MEASURES_MEMORY true
+#define SESSIONS 10000
 #endif
 
 struct scenery {
