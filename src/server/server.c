@@ -20,6 +20,9 @@
 #define HELLO_NS 10000000000LL
 /* At the limit of connections, one without a certificate for so long is closed for another. */
 #define PATIENCE_NS 500000000LL
+#define NS_PER_SECOND 1000000000LL
+#define DAY_NS (86400 * NS_PER_SECOND)
+#define EXPIRY_WARNING_DAYS 30
 #define URGENT_WORKERS 4
 #define BACKLOG 512
 
@@ -143,6 +146,7 @@ static void take_reloaded(struct server *server)
     tls_close(server->tls);
     principal_list_free(server->rights);
     server->tls = tls;
+    server->expiry_told = 0;
     server->rights = rights;
     for (struct peer *peer = server->peers, *next; peer; peer = next) {
         next = peer->next;
@@ -234,7 +238,7 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 static bool has_expired(const struct peer *peer, int64_t now)
 {
     return peer->phase == PEER_GREETED && peer->certificate_known &&
-           peer->principal.expires * 1000000000LL <= now;
+           peer->principal.expires * NS_PER_SECOND <= now;
 }
 
 static void close_overdue(struct server *server)
@@ -248,6 +252,19 @@ static void close_overdue(struct server *server)
         else if (has_expired(peer, now))
             peer_close(peer, HF_ACCESS, "its certificate has expired");
     }
+}
+
+/* Hosts refuse a server whose certificate has expired: once a day the log says that this is near. */
+static void warn_of_expiry(struct server *server)
+{
+    int64_t now = clock_realtime(&clock_system);
+    int64_t hours = (tls_expires(server->tls) - now / NS_PER_SECOND) / 3600;
+
+    if (hours >= EXPIRY_WARNING_DAYS * 24 || now - server->expiry_told < DAY_NS)
+        return;
+    server->expiry_told = now;
+    log_warn("the server's certificate expires in %lld %s; hosts will refuse it then",
+             (long long)(hours >= 48 ? hours / 24 : hours), hours >= 48 ? "days" : "hours");
 }
 
 static void set_tick(struct server *server)
@@ -267,6 +284,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     if (server->listener)
         evconnlistener_enable(server->listener);
     close_overdue(server);
+    warn_of_expiry(server);
     go_on_ending(server);
     set_tick(server);
 }

@@ -41,7 +41,8 @@ struct server {
     struct peer *peers;
     unsigned npeers;
     int64_t drain_until;
-    struct tls *tls;               /**< of new connections */
+    struct tls *tls;     /**< of new connections */
+    int64_t expiry_told; /**< realtime (ns): when the log was told last that it expires soon */
     struct principal_list *rights; /**< or NULL */
 
     pthread_mutex_t lock; /**< guards what follows; nothing is acquired under it */

@@ -404,6 +404,15 @@ void tls_close(struct tls *tls)
     free(tls);
 }
 
+int64_t tls_expires(const struct tls *tls)
+{
+    struct tm tm;
+
+    if (!ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(tls->context)), &tm))
+        return 0;
+    return timegm(&tm);
+}
+
 /* --- connections --------------------------------------------------------------------------------- */
 
 static bool is_address(const char *host)

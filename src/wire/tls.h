@@ -8,6 +8,7 @@
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "holdfast/error.h"
 
@@ -33,6 +34,8 @@ int tls_open(const struct tls_files *files, bool server, struct tls **ret_tls,
              struct hf_error *err);
 /** NULL is fine. Sessions made from it stay usable. */
 void tls_close(struct tls *tls);
+/** When our own certificate expires; seconds since the epoch. */
+int64_t tls_expires(const struct tls *tls);
 /** A connection's state, set to accept or to connect; a client's verifies that the server's certificate is for
  *  `host` (name or address; a server's ignores it). Owned by the caller. */
 SSL *tls_session(struct tls *tls, const char *host, struct hf_error *err);

@@ -155,6 +155,14 @@ static void say(const char *text)
     expect_end(fd);
 }
 
+/* The rig's is valid for a day. */
+static void a_servers_certificate_that_expires_soon_is_told_of(void **state)
+{
+    (void)state;
+    log_mark = 0;
+    expect_log("warning: the server's certificate expires in 2", " hours", RIG_PATIENCE_MS);
+}
+
 static void plain_text_is_refused(void **state)
 {
     (void)state;
@@ -711,6 +719,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        attack(a_servers_certificate_that_expires_soon_is_told_of),
         attack(plain_text_is_refused),
         attack(a_probe_of_the_port_is_not_logged),
         attack(an_http_request_is_refused),
