@@ -924,11 +924,26 @@ static void a_server_with_another_store_is_not_used(void **state)
     fixture->peer.uuid = 1;
     assert_int_equal(pthread_create(&asker.thread, NULL, ask_head, &asker), 0);
     scripted_peer_come_back(&fixture->peer);
-    scripted_peer_wait(&fixture->peer, OP(HELLO), 3);
+    scripted_peer_wait(&fixture->peer, OP(HELLO), 2);
     assert_int_equal(scripted_peer_count(&fixture->peer, OP(SESSION_HEAD)), 0);
     fixture->peer.uuid = 0;
     pthread_join(asker.thread, NULL);
     assert_int_equal(asker.rc, HF_OK);
+}
+
+static void who_is_turned_away_does_not_knock_all_the_time(void **state)
+{
+    struct fixture *fixture = *state;
+
+    start(fixture, serve, NULL);
+    open_store(fixture);
+    fixture->peer.hello_status = HF_ACCESS;
+    scripted_peer_cut(&fixture->peer);
+    scripted_peer_wait(&fixture->peer, OP(HELLO), 2);
+    sleep(1);
+    assert_in_range(scripted_peer_count(&fixture->peer, OP(HELLO)), 2, 2);
+    fixture->peer.hello_status = HF_OK;
+    assert_serves(fixture);
 }
 
 static void closing_does_not_wait_for_a_server_that_is_away(void **state)
@@ -1133,6 +1148,7 @@ int main(void)
         TEST(a_server_that_takes_its_leave_answers_first),
         TEST(who_has_all_answers_does_not_wait_for_the_server_to_close),
         TEST(a_server_with_another_store_is_not_used),
+        TEST(who_is_turned_away_does_not_knock_all_the_time),
         TEST(closing_does_not_wait_for_a_server_that_is_away),
         TEST(closing_does_not_wait_for_a_deaf_server),
         TEST(closing_ends_the_host_session),

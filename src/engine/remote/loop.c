@@ -11,6 +11,7 @@
 
 #define BACKOFF_MIN_MS 20
 #define BACKOFF_MAX_MS 1000
+#define REFUSED_MS 3000 /* who was turned away does not come back sooner */
 #define SETTLED_MS                                                                                 \
     1000 /* a connection that lasted so long was a good one, whatever it was used for */
 #define LINGER_MS 500
@@ -69,6 +70,8 @@ static int64_t backoff(const struct link *link)
         ms *= 2;
     if (ms > BACKOFF_MAX_MS)
         ms = BACKOFF_MAX_MS;
+    if (link->why.status == HF_ACCESS || link->why.status == HF_CONFIG)
+        ms = REFUSED_MS;
     return (ms / 2 + (int64_t)remote_random() % (ms + 1) / 2) * LINK_MS;
 }
 
