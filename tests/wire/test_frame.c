@@ -8,6 +8,7 @@
 
 #include "rng.h"
 #include "wire/conn.h"
+#include "wire/convert.h"
 #include "wire/frame.h"
 
 #include <string.h>
@@ -198,9 +199,59 @@ static void a_frame_that_takes_long_to_unpack_is_refused(void **state)
     assert_int_equal(frame_decode(buf_slice(&body), &frame, &err), HF_TOOBIG);
 }
 
+/* Encodes a reply, which must be one that a receiver takes. */
+static void assert_taken(Holdfast__Wire__Reply *reply)
+{
+    Holdfast__Wire__Frame frame = HOLDFAST__WIRE__FRAME__INIT, *copy;
+    BUF_AUTO bytes = {0};
+    struct hf_error err;
+
+    frame.body_case = HOLDFAST__WIRE__FRAME__BODY_REPLY;
+    frame.reply = reply;
+    assert_int_equal(frame_encode(&frame, WIRE_FRAME_MAX, &bytes, NULL), HF_OK);
+    if (frame_decode(slice_of(bytes.data + FRAME_HEAD, bytes.len - FRAME_HEAD), &copy, &err) !=
+        HF_OK)
+        fail_msg("%s", err.message);
+    holdfast__wire__frame__free_unpacked(copy, NULL);
+}
+
+#define ENTRIES 40000
+
+/* Lists of the smallest entries that there are unpack to the most. */
+static void a_long_list_of_small_entries_is_taken(void **state)
+{
+    Holdfast__Wire__Reply reply = HOLDFAST__WIRE__REPLY__INIT;
+    Holdfast__Wire__AuditEntries trail = HOLDFAST__WIRE__AUDIT_ENTRIES__INIT;
+    Holdfast__Wire__SnapshotInfos snapshots = HOLDFAST__WIRE__SNAPSHOT_INFOS__INIT;
+    const int64_t now = 1763600000000000000;
+    struct wire_arena arena = {0};
+
+    (void)state;
+    trail.entries = wire_arena_alloc(&arena, ENTRIES * sizeof(void *));
+    snapshots.snapshots = wire_arena_alloc(&arena, ENTRIES * sizeof(void *));
+    assert_true(trail.entries && snapshots.snapshots);
+    for (size_t i = 0; i < ENTRIES; i++) {
+        struct audit_entry entry = {.id = i, .time = now, .event = AUDIT_GRANT, .sid = 1};
+        struct snapshot_info snapshot = {.name = "a", .time = now, .sessions = 1};
+
+        assert_int_equal(wire_fill_audit(&entry, &arena, &trail.entries[i], NULL), HF_OK);
+        assert_int_equal(wire_fill_snapshot(&snapshot, &arena, &snapshots.snapshots[i], NULL),
+                         HF_OK);
+    }
+    trail.n_entries = snapshots.n_snapshots = ENTRIES;
+    reply.result_case = HOLDFAST__WIRE__REPLY__RESULT_AUDIT;
+    reply.audit = &trail;
+    assert_taken(&reply);
+    reply.result_case = HOLDFAST__WIRE__REPLY__RESULT_SNAPSHOTS;
+    reply.snapshots = &snapshots;
+    assert_taken(&reply);
+    wire_arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_long_list_of_small_entries_is_taken),
         cmocka_unit_test(a_stream_may_come_in_any_pieces),
         cmocka_unit_test(memory_grows_with_what_has_arrived),
         cmocka_unit_test(a_length_is_refused_before_memory_is_taken_for_it),
