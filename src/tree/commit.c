@@ -7,6 +7,7 @@
 
 #include "tree/directory.h"
 #include "tree/meta_index.h"
+#include "tree/reach.h"
 #include "tree/split.h"
 #include "tree/table.h"
 
@@ -611,7 +612,7 @@ static void put_off(struct session *session)
 /** One try to save the work of a lost session, and to go on with it. */
 static int settle_lost(struct session *session, const char *reason)
 {
-    int rc = close_attempt(session);
+    int rc = reach_store(session->tree->store) ? close_attempt(session) : HF_TIMEOUT;
 
     if (rc == HF_OK && !session->fenced) {
         rc = commit_late(session);
