@@ -44,14 +44,20 @@ static void end_calls(struct link *link, uint64_t number, const char *how)
     }
 }
 
-void link_host_lost(struct link *link)
+/* Whether there was one. */
+static bool drop_host(struct link *link)
 {
     uint64_t number = remote_host_drop(&link->host, CONTACT_REFUSED, now_of(link));
 
-    if (number == 0)
-        return;
-    end_calls(link, number, "is over: its store took it for dead");
-    teller_tell(link->teller, &(struct store_event){.kind = EVENT_HOST_LOST});
+    if (number != 0)
+        end_calls(link, number, "is over: its store took it for dead");
+    return number != 0;
+}
+
+void link_host_lost(struct link *link)
+{
+    if (drop_host(link))
+        teller_tell(link->teller, &(struct store_event){.kind = EVENT_HOST_LOST});
 }
 
 void link_host_ended(struct link *link, uint64_t host)
@@ -111,14 +117,15 @@ static void took_registration(struct link *link, const Holdfast__Wire__Reply *re
     link_is_up(link);
 }
 
-/* The answer to a caller's registration, before the caller itself sees it: events may follow at once. */
+/* The answer to a caller's registration, before the caller itself sees it: events may follow at once. Of the host
+ * session before, if there was one still, the caller learns by the number. */
 static void took_host(struct link *link, const struct call *call,
                       const Holdfast__Wire__Reply *reply)
 {
     if (reply->status != 0 || reply->result_case != HOLDFAST__WIRE__REPLY__RESULT_NUMBER)
         return;
-    if (remote_host_lives(&link->host) && atomic_load(&link->host.number) != reply->number)
-        link_host_lost(link);
+    if (atomic_load(&link->host.number) != reply->number)
+        drop_host(link);
     remote_host_adopt(&link->host, reply->number, now_of(link), call->sent);
 }
 

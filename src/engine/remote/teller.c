@@ -54,22 +54,31 @@ static void *tell(void *arg)
     return NULL;
 }
 
+static bool listens_already(const struct teller *teller, const struct store_listener *listener)
+{
+    return listener && teller->listener.event == listener->event &&
+           teller->listener.arg == listener->arg;
+}
+
 int teller_listen(struct teller *teller, const struct store_listener *listener,
                   struct hf_error *err)
 {
+    bool same;
     int rc = HF_OK;
 
     pthread_mutex_lock(&teller->mutex);
-    while (teller->calling && !pthread_equal(teller->thread, pthread_self()))
+    while (teller->calling && !listens_already(teller, listener) &&
+           !pthread_equal(teller->thread, pthread_self()))
         pthread_cond_wait(&teller->changed, &teller->mutex);
     if (listener && !teller->started && !teller->stopping) {
         rc = remote_thread_start(&teller->thread, tell, teller, err);
         teller->started = rc == HF_OK;
     }
     if (rc == HF_OK) {
+        same = listens_already(teller, listener);
         teller->listener = listener ? *listener : (struct store_listener){0};
+        teller->missed = same && (teller->missed || teller->n > 0);
         teller->n = 0;
-        teller->missed = false;
     }
     pthread_mutex_unlock(&teller->mutex);
     return rc;

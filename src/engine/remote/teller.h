@@ -26,7 +26,8 @@ struct teller {
 
 void teller_init(struct teller *teller);
 /** From now on `listener` (NULL: nobody) is told; what was not told yet is forgotten. When this returns, the one
- *  before is not being called any more, unless it is the caller itself. */
+ *  before is not being called any more, unless it is the caller itself. The same listener again hears EVENT_MISSED
+ *  for what was forgotten, and is not waited for. */
 int teller_listen(struct teller *teller, const struct store_listener *listener,
                   struct hf_error *err);
 /** Queues an event; any thread. */
