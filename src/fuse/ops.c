@@ -476,8 +476,8 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         return;
     }
     fi->fh = (uint64_t)(uintptr_t)handle;
-    fi->cache_readdir = fi->keep_cache =
-        tree_getattr(tree_of(req), ino, &entry) == HF_OK && entry.attr_timeout > 0;
+    fi->cache_readdir = fi->keep_cache = tree_getattr(tree_of(req), ino, &entry) == HF_OK &&
+                                         entry.attr_timeout > 0 && entry.entry_timeout > 0;
     if (fuse_reply_open(req, fi) != 0)
         tree_releasedir(handle);
 }

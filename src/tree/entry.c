@@ -3,6 +3,21 @@
 
 #include "tree/table.h"
 
+/**
+ * Within one system call the kernel asks for the attributes of what it has just looked up, to check permissions: over
+ * a network each of these would be a round trip. So they hold for a moment. Names do not: whatever is opened is looked
+ * up anew, with its attributes. The top directory is not looked up; what it is checked for changes hardly ever.
+ */
+#define MOMENT_S 0.01
+#define TOP_MOMENT_S 1.0
+
+static double moment(const struct session *session, const struct tree_entry *entry)
+{
+    if (!session->tree->distant)
+        return 0.0;
+    return entry->inode == TREE_ROOT ? TOP_MOMENT_S : MOMENT_S;
+}
+
 void entry_fill(const struct session *session, const struct inode *inode,
                 struct tree_entry *ret_entry)
 {
@@ -14,6 +29,8 @@ void entry_fill(const struct session *session, const struct inode *inode,
         .attr_timeout = timeout,
         .entry_timeout = timeout,
     };
+    if (timeout <= 0)
+        ret_entry->attr_timeout = moment(session, ret_entry);
     if (inode->linked) /* its names are not known when they have to be forgotten */
         ret_entry->entry_timeout = 0.0;
     if (inode->pseudo) /* each commit adds to what is in it */

@@ -160,9 +160,16 @@ int top_lookup(struct tree *tree, const char *name, struct tree_entry *ret_entry
 
     if (rc != HF_OK)
         return rc == HF_EXIST ? HF_NOENT : rc;
-    rc = lookup_shared(tree, checked, ret_entry);
-    if (rc == HF_NOENT && name[0] != '.')
+    /* No name is of both kinds. Over a network, what is asked for most is asked for first. */
+    if (tree->distant && name[0] != '.') {
         rc = lookup_session(tree, name, ret_entry);
+        if (rc == HF_NOENT)
+            rc = lookup_shared(tree, checked, ret_entry);
+    } else {
+        rc = lookup_shared(tree, checked, ret_entry);
+        if (rc == HF_NOENT && name[0] != '.')
+            rc = lookup_session(tree, name, ret_entry);
+    }
     if (rc == HF_NOENT)
         return answer_missing(tree, name, ret_entry);
     return rc;
