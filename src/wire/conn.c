@@ -176,6 +176,7 @@ static void go_on_closing(struct wire_conn *conn)
 {
     bool blocked;
 
+    conn_flush(conn);
     pthread_mutex_lock(&conn->lock);
     blocked = conn->blocked;
     pthread_mutex_unlock(&conn->lock);
@@ -196,7 +197,6 @@ static void begin_closing(struct wire_conn *conn, uint32_t linger_ms)
     event_del(conn->readable);
     conn->reading = false;
     conn->phase_end = conn_after(conn_now(), linger_ms);
-    conn_flush(conn);
     go_on_closing(conn);
 }
 
@@ -540,6 +540,8 @@ static void work_open(struct wire_conn *conn, const struct todo *todo)
         conn->ops->drained(conn, conn->arg);
     if (todo->blocked)
         event_add(conn->writable, NULL);
+    else
+        conn_flush(conn);
     if (todo->paused && conn->reading) {
         event_del(conn->readable);
         conn->reading = false;

@@ -7,6 +7,8 @@
 
 /* A buffer for output that grew larger is not kept. */
 #define KEEP_BYTES (64u << 10)
+/* What one thread writes for all others before it goes back to its own work. */
+#define TURN_BYTES (1u << 20)
 
 /* Whether the other side said that it ended, or only nothing is heard of it any more: what the network then tells
  * (no route, host down) is a time-out with its cause. */
@@ -84,23 +86,34 @@ static void not_sent(struct wire_conn *conn, int error)
     pthread_mutex_unlock(&conn->lock);
 }
 
-/* Writes until nothing is queued or the network is full. Under tls_lock. */
-static void write_out(struct wire_conn *conn)
+/* Writes until nothing is queued, the network is full, or the turn is over: then true. Under tls_lock. */
+static bool write_out(struct wire_conn *conn)
 {
     uint64_t before = conn->sock.sent;
-    size_t n;
+    size_t n, written = 0;
 
-    while (conn->sock.fd >= 0 && take_queue(conn)) {
+    while (conn->sock.fd >= 0 && written < TURN_BYTES && take_queue(conn)) {
         ERR_clear_error();
         if (SSL_write_ex(conn->ssl, conn->sending.data + conn->sent, conn->sending.len - conn->sent,
                          &n) != 1) {
             if (conn->sock.sent != before)
                 conn->progress = conn_now();
             not_sent(conn, SSL_get_error(conn->ssl, 0));
-            return;
+            return false;
         }
         count_sent(conn, n);
+        written += n;
     }
+    return written >= TURN_BYTES;
+}
+
+/* Leaves the rest to the loop, after what else it has to do. */
+static void pass_on(struct wire_conn *conn)
+{
+    pthread_mutex_lock(&conn->lock);
+    if (conn->wake)
+        event_add(conn->wake, &(struct timeval){0});
+    pthread_mutex_unlock(&conn->lock);
 }
 
 static bool can_write(struct wire_conn *conn)
@@ -116,12 +129,16 @@ static bool can_write(struct wire_conn *conn)
 
 void conn_flush(struct wire_conn *conn)
 {
-    while (conn_corked != conn && can_write(conn)) {
+    bool over = false;
+
+    while (!over && conn_corked != conn && can_write(conn)) {
         if (pthread_mutex_trylock(&conn->tls_lock) != 0)
             return;
-        write_out(conn);
+        over = write_out(conn);
         pthread_mutex_unlock(&conn->tls_lock);
     }
+    if (over)
+        pass_on(conn);
 }
 
 static int append(struct wire_conn *conn, const Holdfast__Wire__Frame *frame, struct hf_error *err)
