@@ -10,6 +10,7 @@
 #include "server/peer.h"
 #include "server/retry.h"
 #include "server/server_state.h"
+#include "server/tenants.h"
 #include "server/waiting.h"
 #include "wire/convert.h"
 
@@ -132,10 +133,20 @@ static int authorize(struct request *request, struct hf_error *err)
 
     if (request->operation->run == handle_hello || request->operation == &unknown)
         return HF_OK;
+    /* It did not wait for the answer to its hello, which was a refusal. Heartbeats pass a hello, and are refused
+     * for want of a host session. */
+    if (operation_is_queued(request->operation) && !request->peer->tenant)
+        return hf_fail(err, HF_ACCESS, "the connection was refused");
     rc = authorize_request(&request->peer->principal, request->message, &view, err);
     if (rc == HF_ACCESS)
         log_refusal(request, err);
     return rc;
+}
+
+/* An earlier try did it, and may have lost its connection before that was on the medium. */
+static int answer_done(struct request *request, struct hf_error *err)
+{
+    return store_sync(request->peer->tenant->store, err);
 }
 
 static int run(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
@@ -148,11 +159,11 @@ static int run(struct request *request, Holdfast__Wire__Reply *reply, struct hf_
     if (rc != HF_OK)
         return rc;
     if (retry && retry_is_done(request, reply, err))
-        return HF_OK;
+        return answer_done(request, err);
     rc = request->operation->run(request, reply, err);
     /* With HF_PENDING the request is another's, or has ended. */
     if (rc != HF_OK && rc != HF_PENDING && retry && retry_was_done(request, rc, reply, err))
-        rc = HF_OK;
+        rc = answer_done(request, err);
     return rc;
 }
 

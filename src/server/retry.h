@@ -16,7 +16,8 @@
  * | rescue           | done twice  | the session has a rescue version of that root and base |
  * | others           | the same again                                               |
  *
- * On a worker.
+ * What was done before is answered once it is on the medium: who did it may still be waiting for that, or have been
+ * killed. On a worker.
  */
 #ifndef SERVER_RETRY_H
 #define SERVER_RETRY_H

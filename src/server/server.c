@@ -234,11 +234,12 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
     evconnlistener_disable(listener);
 }
 
-/* A connection lives no longer than the certificate that it was made with. */
+/* A connection lives no longer than the certificate that it was made with: which may be until the year 9999, more
+ * than a number of nanoseconds can tell. */
 static bool has_expired(const struct peer *peer, int64_t now)
 {
     return peer->phase == PEER_GREETED && peer->certificate_known &&
-           peer->principal.expires * NS_PER_SECOND <= now;
+           peer->principal.expires <= now / NS_PER_SECOND;
 }
 
 static void close_overdue(struct server *server)

@@ -109,6 +109,62 @@ static void request_numbers_must_grow(void **state)
     client_close(a);
 }
 
+/* Several times: who is not let in has all of it queued already, or not. */
+static void what_follows_a_hello_that_is_refused_is_not_done(void **state)
+{
+    struct rig *rig = *state;
+    Holdfast__Wire__Request hello = HOLDFAST__WIRE__REQUEST__INIT;
+    Holdfast__Wire__Hello of_tomorrow = HOLDFAST__WIRE__HELLO__INIT;
+    Holdfast__Wire__Request head = HOLDFAST__WIRE__REQUEST__INIT;
+    Holdfast__Wire__SessionRequest shared = HOLDFAST__WIRE__SESSION_REQUEST__INIT;
+    struct client *client;
+
+    of_tomorrow.protocol = 99;
+    of_tomorrow.program = (char *)"test";
+    hello.op_case = HOLDFAST__WIRE__REQUEST__OP_HELLO;
+    hello.hello = &of_tomorrow;
+    head.op_case = HOLDFAST__WIRE__REQUEST__OP_SESSION_HEAD;
+    head.session_head = &shared;
+    rig_start(rig);
+    for (int i = 0; i < 20; i++) {
+        Holdfast__Wire__Frame *frame;
+        uint64_t first, last = 0;
+
+        client = client_connect(rig, "host-a", "holdfast:agent");
+        first = client_send(client, &hello);
+        for (int k = 0; k < 10; k++)
+            last = client_send(client, &head);
+        frame = client_answer(client, first);
+        assert_int_equal(frame ? frame_status(frame) : HF_UNSUPPORTED, HF_UNSUPPORTED);
+        frame_free(frame);
+        frame = client_answer(client, last);
+        assert_true(!frame || frame_status(frame) != HF_OK);
+        frame_free(frame);
+        assert_true(client_ended(client, RIG_PATIENCE_MS));
+        client_close(client);
+    }
+    client = client_host(rig, "host-a", 1);
+    client_close(client);
+}
+
+static void a_certificate_may_be_valid_for_ever(void **state)
+{
+    struct rig *rig = *state;
+    struct pki_request request = {.kind = PKI_HOST,
+                                  .name = "forever",
+                                  .uri = "holdfast:agent",
+                                  .not_after = 253402300799}; /* RFC 5280, 4.1.2.5 */
+    struct client *client;
+    uint64_t version;
+
+    test_pki_issue(&rig->pki, request, &rig->pki.ca, "forever.pem");
+    rig_start(rig);
+    client = client_open(rig, "forever", NULL);
+    assert_false(client_ended(client, 2000));
+    assert_int_equal(call_head(client, 0, &version), HF_OK);
+    client_close(client);
+}
+
 static void a_certificate_without_rights_is_told_so(void **state)
 {
     struct rig *rig = *state;
@@ -397,6 +453,26 @@ static void what_is_asked_again_is_done_once(void **state)
     assert_int_equal(call_commit(a, a->host, sid, token, 2, "third", true, &version), HF_OK);
     assert_int_equal(call_head(a, sid, &version), HF_OK);
     assert_int_equal(version, 3);
+    client_close(a);
+}
+
+/* The commit is there, but whoever made it had not waited for the medium yet when its connection broke. */
+static void what_is_asked_again_is_on_the_medium_when_it_is_answered(void **state)
+{
+    struct rig *rig = *state;
+    struct client *a;
+    uint64_t sid, again, token, version;
+
+    snprintf(rig->url, sizeof rig->url, "faulty(sync@1:EIO,sync@2:EIO)+sqlite:%s",
+             test_pki_path(&rig->pki, "store.db"));
+    rig_start(rig);
+    a = client_host(rig, "host-a", 1);
+    assert_int_equal(call_create(a, a->host, "one", "first", false, &sid, &token), HF_OK);
+    assert_int_equal(call_create(a, a->host, "one", "first", true, &again, &token), HF_IO);
+    assert_int_equal(call_commit(a, a->host, sid, token, 1, "second", false, &version), HF_OK);
+    assert_int_equal(call_commit(a, a->host, sid, token, 1, "second", true, &version), HF_IO);
+    assert_int_equal(call_commit(a, a->host, sid, token, 1, "second", true, &version), HF_OK);
+    assert_int_equal(version, 2);
     client_close(a);
 }
 
@@ -733,6 +809,8 @@ int main(void)
         TEST(a_hundred_requests_at_once_are_all_answered),
         TEST(a_first_request_that_is_no_hello_ends_the_connection),
         TEST(request_numbers_must_grow),
+        TEST(what_follows_a_hello_that_is_refused_is_not_done),
+        TEST(a_certificate_may_be_valid_for_ever),
         TEST(a_certificate_without_rights_is_told_so),
         TEST(a_request_of_a_kind_that_is_not_known_is_refused_alone),
         TEST(the_number_of_anothers_host_session_is_worth_nothing),
@@ -746,6 +824,7 @@ int main(void)
         TEST(a_wait_cancelled_before_it_began_is_answered),
         TEST(a_host_that_is_gone_does_not_wait_any_more),
         TEST(what_is_asked_again_is_done_once),
+        TEST(what_is_asked_again_is_on_the_medium_when_it_is_answered),
         TEST(a_host_has_only_so_many_connections),
         TEST(a_server_has_only_so_many_connections),
         TEST(strangers_keep_no_host_out),
