@@ -119,7 +119,8 @@ static void take_event(struct play *play, struct host *host, const Holdfast__Wir
     if (host->token[i] == event->token)
         host->recalled[i] = true;
     else if (host->asked[i] == 0) /* granted on a connection that broke before it was told */
-        send_lease(play, host, i, event->token, HOLDFAST__WIRE__REQUEST__OP_LEASE_RELEASE);
+        host->letting_go[i] =
+            send_lease(play, host, i, event->token, HOLDFAST__WIRE__REQUEST__OP_LEASE_RELEASE);
 }
 
 static void read_all(struct play *play, struct host *host, int ms)
