@@ -365,6 +365,23 @@ static void unlock_that_the_store_did_not_hear_is_told_later(void **state)
     assert_int_equal(mount_close(&other), HF_OK);
 }
 
+/** The store granted a lease to this mount that nothing here waited for any more. */
+static void lease_that_nobody_here_knows_of_is_given_back_when_it_is_wanted(void **state)
+{
+    struct mount other;
+    struct lease lease;
+
+    (void)state;
+    far_other(far, &other);
+    assert_int_equal(store_lease_release(mount.store, 1, sid_of("s"), token_of("s"), NULL), HF_OK);
+    far_tell(far, EVENT_MISSED, 0, 0);
+    EVENTUALLY(token_of("s") == 0);
+    assert_int_equal(store_lease_acquire(mount.store, 1, sid_of("s"), 0, &lease, NULL), HF_OK);
+    assert_int_equal(mount_write_text(&other, "s/f", "theirs"), HF_OK);
+    assert_true(says(&mount, "s/f", "theirs"));
+    assert_int_equal(mount_close(&other), HF_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -378,6 +395,7 @@ int main(void)
         TEST(lost_work_is_tried_again_without_being_told),
         TEST(work_that_cannot_be_kept_at_the_end_is_told_by_name),
         TEST(lease_that_was_lost_without_a_word_is_noticed),
+        TEST(lease_that_nobody_here_knows_of_is_given_back_when_it_is_wanted),
         TEST(host_that_was_taken_for_dead_comes_back_as_another),
         TEST(mount_registers_as_soon_as_it_can),
         TEST(file_whose_lock_is_gone_answers_errors),
