@@ -111,7 +111,11 @@ static bool owns(uint64_t host, void *arg)
 {
     struct peer *peer = arg;
 
-    return host_session_serves(peer_session(peer), peer, host);
+    struct host_session *session = peer_session(peer);
+    bool serves = host_session_serves(session, peer, host);
+
+    host_session_unref(session);
+    return serves;
 }
 
 /* A session that a host may not see is no refusal: it is not there. */

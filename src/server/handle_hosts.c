@@ -56,9 +56,12 @@ int handle_host_heartbeat(struct request *request, Holdfast__Wire__Reply *reply,
 int handle_host_end(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
 {
     struct peer *peer = request->peer;
+    struct host_session *session = peer_session(peer);
+    int rc = session ? host_session_end(session, peer, err) : HF_OK;
 
     (void)reply;
-    return host_session_end(peer_session(peer), peer, err);
+    host_session_unref(session);
+    return rc;
 }
 
 /* --- leases --------------------------------------------------------------------------------------- */

@@ -130,11 +130,22 @@ static struct host_session *find_or_add(struct host_sessions *hosts, struct stor
     return session;
 }
 
+struct host_session *host_session_ref(struct host_session *session)
+{
+    pthread_mutex_lock(&session->hosts->lock);
+    session->references++;
+    pthread_mutex_unlock(&session->hosts->lock);
+    return session;
+}
+
 void host_session_unref(struct host_session *session)
 {
-    struct host_sessions *hosts = session->hosts;
+    struct host_sessions *hosts;
     bool last;
 
+    if (!session)
+        return;
+    hosts = session->hosts;
     pthread_mutex_lock(&hosts->lock);
     last = --session->references == 0;
     if (last)

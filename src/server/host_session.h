@@ -38,7 +38,8 @@ int host_session_register(struct host_sessions *hosts, struct store *store,
                           const struct host_identity *identity, struct peer *peer,
                           struct host_session **ret_session, uint64_t *ret_host,
                           struct hf_error *err);
-/** Lets go of a reference without more. */
+struct host_session *host_session_ref(struct host_session *session);
+/** Lets go of a reference without more. NULL is fine. */
 void host_session_unref(struct host_session *session);
 /** Whether `peer` serves the host session of number `host`. `session` may be NULL. */
 bool host_session_serves(struct host_session *session, const struct peer *peer, uint64_t host);

@@ -225,7 +225,7 @@ struct host_session *peer_session(struct peer *peer)
     struct host_session *session;
 
     pthread_mutex_lock(&peer->lock);
-    session = peer->session;
+    session = peer->session ? host_session_ref(peer->session) : NULL;
     pthread_mutex_unlock(&peer->lock);
     return session;
 }

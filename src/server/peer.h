@@ -117,7 +117,7 @@ bool peer_park(struct peer *peer, struct request *request);
 void peer_unpark(struct peer *peer);
 bool peer_is_closed(struct peer *peer);
 
-/** The host session that it serves, a borrowed reference for this request; or NULL. */
+/** The host session that it serves, a reference; or NULL. */
 struct host_session *peer_session(struct peer *peer);
 /** Takes over the reference. What it served before is let go. False: the connection is gone. */
 bool peer_set_session(struct peer *peer, struct host_session *session);
