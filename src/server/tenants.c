@@ -43,9 +43,10 @@ int tenant_url(const char *url, const char *name, struct buf *ret_url, struct hf
     bool file = strncmp(engine, "sqlite:", 7) == 0;
     int rc = append(ret_url, url, strlen(url), err);
 
+    if (!file && strncmp(engine, "memory:", 7) != 0)
+        return hf_fail(err, HF_CONFIG,
+                       "a server keeps its store in a file, as sqlite:/path; not %s", url);
     if (strcmp(name, PRINCIPAL_DEFAULT_TENANT) != 0) {
-        if (!file && strncmp(engine, "memory:", 7) != 0)
-            return hf_fail(err, HF_UNSUPPORTED, "the store %s has no place for tenants", url);
         if (rc == HF_OK && file)
             rc = append(ret_url, strchr(engine, '?') ? "&tenant=" : "?tenant=", 8, err);
         else if (rc == HF_OK && engine[7] != '\0') /* one without a name is new each time */

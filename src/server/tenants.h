@@ -37,8 +37,8 @@ int tenants_find(struct tenants *tenants, const char *name, struct tenant **ret_
 /** The tenants that are open. They are only ever added to at the front. */
 struct tenant *tenants_first(struct tenants *tenants);
 
-/** The URL of a tenant's store. Appends a NUL-terminated string. HF_UNSUPPORTED for an engine that has no such
- *  place. */
+/** The URL of a tenant's store. Appends a NUL-terminated string. HF_CONFIG for an engine that cannot be a
+ *  server's. */
 int tenant_url(const char *url, const char *name, struct buf *ret_url, struct hf_error *err);
 
 #endif

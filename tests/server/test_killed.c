@@ -354,6 +354,7 @@ static void a_wrong_configuration_is_told_by_the_exit_code(void **state)
 
     assert_int_equal(exit_code_of(scenery, "--listen", "nowhere"), EX_CONFIG);
     assert_int_equal(exit_code_of(scenery, "--ttl", "1s"), EX_CONFIG);
+    assert_int_equal(exit_code_of(scenery, "--store", "holdfast://127.0.0.1"), EX_CONFIG);
     assert_int_equal(exit_code_of(scenery, "--rights", "/nonexistent"), EX_CONFIG);
     assert_int_equal(exit_code_of(scenery, "--cert", "both.pem"), EX_USAGE);
     assert_int_equal(exit_code_of(scenery, "--key", "alone.pem"), EX_USAGE);
