@@ -224,6 +224,8 @@ static const char *breach(const struct peer *peer, const Holdfast__Wire__Frame *
         return "its first request is not a hello";
     if (peer->phase == PEER_GREETED && hello)
         return "it said hello twice";
+    if (wire_conn_queued(peer->conn) > PEER_OUTPUT_MAX)
+        return "it asks and asks, and takes no answers";
     return NULL;
 }
 

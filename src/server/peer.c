@@ -94,12 +94,14 @@ static struct request *pop(struct request_queue *queue)
     return request;
 }
 
-/* Hands requests to the workers, as many as may be there. The lock is held. */
+/* Hands requests to the workers, as many as may be there. Who does not take its answers gets no more of them, and
+ * in the end is not read from any more. The lock is held. */
 static void pump(struct peer *peer)
 {
     struct request *request;
 
-    while (!peer->barrier && peer->running < PEER_RUNNING_MAX && (request = pop(&peer->backlog))) {
+    while (!peer->barrier && peer->running < PEER_RUNNING_MAX &&
+           wire_conn_queued(peer->conn) < PEER_OUTPUT_HIGH && (request = pop(&peer->backlog))) {
         peer->running++;
         peer->barrier = operation_is_barrier(request->operation);
         workers_submit(peer->server->workers, &request->task);
@@ -343,6 +345,7 @@ static void on_drained(struct wire_conn *conn, void *arg)
     notices_drained(&peer->notices, conn);
     pthread_mutex_lock(&peer->lock);
     unpark(peer);
+    pump(peer);
     pthread_mutex_unlock(&peer->lock);
 }
 

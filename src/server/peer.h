@@ -32,8 +32,10 @@
 #define PEER_LINGER_MS 3000
 /** So many requests with large answers are at work at a time. */
 #define PEER_BULKY_MAX 2
-/** Queued output of a peer above which nothing more is read from the store for it. */
+/** Queued output of a peer above which nothing more is begun for it. */
 #define PEER_OUTPUT_HIGH (256u << 10)
+/** A peer that has so much queued and still asks what is answered at once (heartbeats) is closed. */
+#define PEER_OUTPUT_MAX (16u << 20)
 
 enum peer_phase { PEER_HANDSHAKE, PEER_STRANGER, PEER_GREETED, PEER_CLOSED };
 

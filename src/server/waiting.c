@@ -232,7 +232,7 @@ static bool turn(struct wait *wait)
     struct request *done, *cancelled;
     int64_t due = INT64_MAX;
     uint32_t wait_ms = wait->wait_ms;
-    bool wanted = mark_asked(wait);
+    bool wanted = mark_asked(wait), left;
     int rc = HF_PENDING;
 
     wait->again = false;
@@ -248,8 +248,9 @@ static bool turn(struct wait *wait)
     wait->due = due;
     done = rc == HF_PENDING ? NULL : take_out(wait, true);
     cancelled = take_out(wait, false);
+    left = !done && !wait->requests;
     pthread_mutex_unlock(&waits->lock);
-    if (rc == HF_OK && !done && !wait->requests)
+    if (rc == HF_OK && left)
         give_back(wait, true, &lease);
     answer(done, rc, &lease, &err);
     (void)hf_fail(&interrupted, HF_INTR, "the wait was given up");
@@ -293,7 +294,9 @@ void waiting_start(struct waits *waits, struct request *request, struct store *s
         if (wait_ms > wait->wait_ms)
             wait->wait_ms = wait_ms;
         add_request(wait, request);
-        request->cancelled = peer_has_cancelled(request->peer, request->id);
+        /* One whose connection closed before this has been looked for here already. */
+        request->cancelled =
+            peer_has_cancelled(request->peer, request->id) || peer_is_closed(request->peer);
         submit(wait);
     }
     pthread_mutex_unlock(&waits->lock);

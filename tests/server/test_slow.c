@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "engine/open.h"
 #include "rig.h"
+#include "wire/convert.h"
 
 #define LISTS 60
 #define MIB (1024 * 1024)
@@ -221,9 +223,41 @@ static void a_slow_host_hears_of_the_latest_versions_alone(void **state)
     free(versions);
 }
 
+/* More requests than what the network, the limit of requests and the limit of answers hold together. */
+#define QUESTIONS 120000
+
+static void who_takes_no_answers_is_not_read_from(void **state)
+{
+    struct scenery *scenery = *state;
+    Holdfast__Wire__Request request = HOLDFAST__WIRE__REQUEST__INIT;
+    Holdfast__Wire__SessionRequest find = HOLDFAST__WIRE__SESSION_REQUEST__INIT;
+    const struct timeval patience = {.tv_sec = 2};
+    char name[250] = "";
+    struct client *slow, *other;
+    int n = 0;
+
+    memset(name, 'x', sizeof name - 1);
+    find.name = wire_fill_text(name);
+    request.op_case = HOLDFAST__WIRE__REQUEST__OP_SESSION_FIND;
+    request.session_find = &find;
+    slow = client_open(&scenery->rig, "slow", "holdfast:agent");
+    other = client_open(&scenery->rig, "other", "holdfast:agent");
+    setsockopt(slow->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    while (n < QUESTIONS && !slow->over) {
+        client_send(slow, &request);
+        n++;
+    }
+    print_message("%d questions, no answer taken\n", n);
+    assert_true(n < QUESTIONS);
+    settle(other);
+    client_close(slow);
+    client_close(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(who_takes_no_answers_is_not_read_from, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_list_does_not_pile_up_for_a_slow_host, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_slow_host_hears_of_the_latest_versions_alone, set_up,
