@@ -617,6 +617,41 @@ static void commits_under_way_are_answered_or_asked_again(void **state)
     client_close(a);
 }
 
+static void who_waits_goes_on_waiting_at_the_next_server(void **state)
+{
+    struct rig *rig = *state;
+    struct client *a, *b;
+    Holdfast__Wire__Event event;
+    Holdfast__Wire__Frame *frame;
+    uint64_t sid, token, id;
+
+    rig_start(rig);
+    a = client_host(rig, "host-a", 1);
+    b = client_host(rig, "host-b", 2);
+    assert_int_equal(call_create(a, a->host, "one", "first", false, &sid, &token), HF_OK);
+    id = send_acquire(b, b->host, sid, 60000);
+    assert_true(client_event(a, EVENT_LEASE_RECALLED, RIG_PATIENCE_MS, &event));
+    server_stop(rig->server);
+    assert_true(client_goodbye(b, RIG_PATIENCE_MS));
+    assert_false(client_answered(b, id, 0));
+    rig_join(rig);
+    client_close(a);
+    client_close(b);
+
+    rig_start(rig);
+    b = client_host(rig, "host-b", 2);
+    id = send_acquire(b, b->host, sid, 60000);
+    assert_false(client_answered(b, id, 100)); /* the holder may come back yet */
+    a = client_host(rig, "host-a", 1);
+    assert_int_equal(call_release(a, a->host, sid, token, false), HF_OK);
+    frame = client_answer(b, id);
+    assert_int_equal(frame_status(frame), HF_OK);
+    assert_true(frame->reply->lease->token > token);
+    frame_free(frame);
+    client_close(a);
+    client_close(b);
+}
+
 static void a_second_stop_ends_at_once(void **state)
 {
     struct rig *rig = *state;
@@ -830,6 +865,7 @@ int main(void)
         TEST(strangers_keep_no_host_out),
         TEST(above_its_limit_a_host_is_not_read_from),
         TEST(commits_under_way_are_answered_or_asked_again),
+        TEST(who_waits_goes_on_waiting_at_the_next_server),
         TEST(a_second_stop_ends_at_once),
         TEST(a_revoked_certificate_is_closed_on_reload),
         TEST(a_reload_that_fails_changes_nothing),
