@@ -307,7 +307,7 @@ static int spill_ahead(struct tree_handle *handle)
     if (handle->inode->file && session->phase != PHASE_FAILED && session->phase != PHASE_LOST)
         rc = session_spill(session, handle->inode);
     pthread_mutex_unlock(&session->lock);
-    return rc;
+    return rc == HF_TIMEOUT ? HF_FENCED : rc;
 }
 
 int tree_write(struct tree_handle *handle, const struct tree_caller *caller, uint64_t offset,

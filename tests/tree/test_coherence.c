@@ -257,17 +257,35 @@ static void unchanged_directories_are_not_read_again(void **state)
     tree_forget(pair->b.tree, deep, 1);
 }
 
+/** An answer was on its way when the kernel was told to forget what it says. */
+static void overtaken_answer_holds_for_no_time(void **state)
+{
+    struct pair *pair = *state;
+    struct tree_entry entry, s;
+    uint64_t parent;
+    const char *name;
+
+    assert_int_equal(mount_write_text(&pair->b, "s/f", "ours"), HF_OK);
+    assert_int_equal(mount_parent(&pair->b, "s/f", &parent, &name), HF_OK);
+    assert_int_equal(tree_lookup(pair->b.tree, parent, name, &entry), HF_OK);
+    assert_true(entry.entry_timeout > 0);
+    assert_true(tree_still_holds(pair->b.tree, &entry));
+    assert_int_equal(mount_write_text(&pair->a, "s/g", "theirs"), HF_OK);
+    assert_false(tree_still_holds(pair->b.tree, &entry));
+    tree_forget(pair->b.tree, entry.inode, 1);
+    assert_int_equal(tree_getattr(pair->b.tree, parent, &s), HF_OK);
+    assert_true(s.attr_timeout <= 0);
+    tree_forget(pair->b.tree, parent, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(append_drops_the_tail_alone),
-        TEST(change_in_the_middle_drops_what_follows),
-        TEST(small_files_are_compared_by_the_byte),
-        TEST(attributes_alone_drop_no_content),
-        TEST(giving_up_a_lease_drops_no_content),
-        TEST(file_renamed_elsewhere_is_followed),
-        TEST(unchanged_directories_are_not_read_again),
+        TEST(append_drops_the_tail_alone),          TEST(change_in_the_middle_drops_what_follows),
+        TEST(small_files_are_compared_by_the_byte), TEST(attributes_alone_drop_no_content),
+        TEST(giving_up_a_lease_drops_no_content),   TEST(file_renamed_elsewhere_is_followed),
+        TEST(overtaken_answer_holds_for_no_time),   TEST(unchanged_directories_are_not_read_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,9 +22,9 @@ static struct test_pki pki;
 static struct served served;
 static struct mount a, b;
 
-static void open_mount(struct mount *mount, uint8_t number)
+static void open_mount(struct mount *mount, uint8_t number, uint32_t wait_ms)
 {
-    struct tree_options options = {.root_uid = 1000, .root_gid = 1000};
+    struct tree_options options = {.root_uid = 1000, .root_gid = 1000, .wait_ms = wait_ms};
     char url[600];
 
     options.identity.host_name = number == 1 ? "a" : "b";
@@ -44,8 +44,8 @@ static int setup(void **state)
     assert_int_equal(store_open(url, STORE_CREATE, NULL, &clock_system, &store, NULL), HF_OK);
     store_close(store);
     served_open(&served, &pki, url);
-    open_mount(&a, 1);
-    open_mount(&b, 2);
+    open_mount(&a, 1, 0);
+    open_mount(&b, 2, 0);
     return mount_mkdir(&a, "s", 0755);
 }
 
@@ -89,6 +89,31 @@ static void pinned_session_is_busy_elsewhere(void **state)
     assert_int_equal(mount_mkdir(&b, "s/d", 0755), HF_BUSY);
     assert_int_equal(mount_closefile(handle), HF_OK);
     assert_int_equal(mount_mkdir(&b, "s/d", 0755), HF_OK);
+}
+
+static void *close_soon(void *arg)
+{
+    const struct timespec pause = {.tv_nsec = 100000000};
+
+    nanosleep(&pause, NULL);
+    mount_closefile(arg);
+    return NULL;
+}
+
+static void change_waits_for_a_pinned_session(void **state)
+{
+    struct tree_handle *handle;
+    struct mount patient;
+    pthread_t thread;
+
+    (void)state;
+    open_mount(&patient, 3, 60000);
+    assert_int_equal(mount_openfile(&a, "s/f", O_CREAT | O_WRONLY, 0644, &handle), HF_OK);
+    assert_int_equal(pthread_create(&thread, NULL, close_soon, handle), 0);
+    assert_int_equal(mount_mkdir(&patient, "s/d", 0755), HF_OK);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(mount_mkdir(&a, "s/e", 0755), HF_OK);
+    assert_int_equal(mount_close(&patient), HF_OK);
 }
 
 struct waiting {
@@ -217,6 +242,35 @@ static void restart_of_the_server_is_waited_for(void **state)
     assert_true(says(&b, "s/f", "two"));
 }
 
+/** What is written goes to the store ahead of its commit: that waits like the commit. */
+static void long_write_waits_for_the_server_too(void **state)
+{
+    uint64_t x = 88172645463325252ULL;
+    static uint64_t block[(1 << 20) / 8], back[(1 << 20) / 8];
+    struct tree_handle *handle;
+    pthread_t thread;
+    size_t len;
+
+    (void)state;
+    assert_int_equal(mount_openfile(&a, "s/f", O_CREAT | O_RDWR, 0644, &handle), HF_OK);
+    served_stop(&served);
+    assert_int_equal(pthread_create(&thread, NULL, restart_soon, NULL), 0);
+    for (uint64_t i = 0; i < 24; i++) {
+        for (size_t j = 0; j < sizeof block / sizeof *block; j++) {
+            x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+            block[j] = x;
+        }
+        assert_int_equal(tree_write(handle, &a.caller, i << 20, block, sizeof block), HF_OK);
+    }
+    assert_int_equal(mount_closefile(handle), HF_OK);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(mount_openfile(&b, "s/f", O_RDONLY, 0, &handle), HF_OK);
+    assert_int_equal(tree_read(handle, 23 << 20, sizeof back, (uint8_t *)back, &len), HF_OK);
+    assert_int_equal(len, sizeof back);
+    assert_memory_equal(back, block, sizeof back);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+}
+
 /** A reader has what it had. */
 static void readers_are_served_from_memory(void **state)
 {
@@ -246,9 +300,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(close_is_seen_by_the_next_open),
         TEST(pinned_session_is_busy_elsewhere),
+        TEST(change_waits_for_a_pinned_session),
         TEST(lock_on_the_lease_file_waits_over_the_network),
         TEST(locks_of_the_shared_tree_hold_on_both),
         TEST(restart_of_the_server_is_waited_for),
+        TEST(long_write_waits_for_the_server_too),
         TEST(readers_are_served_from_memory),
     };
 

@@ -154,6 +154,19 @@ int64_t link_away_since(struct link *link)
     return since;
 }
 
+/* Whether a call is part of what the host session does to its sessions: it names it, or it brings or syncs what a
+ * commit of it will need. */
+static bool is_for_the_host(const struct link *link, const struct call *call)
+{
+    if (call->host)
+        return true;
+    if (!remote_host_lives(&link->host) || !call->request)
+        return false;
+    return call->request->op_case == HOLDFAST__WIRE__REQUEST__OP_PUT ||
+           call->request->op_case == HOLDFAST__WIRE__REQUEST__OP_MISSING ||
+           call->request->op_case == HOLDFAST__WIRE__REQUEST__OP_SYNC;
+}
+
 /* A mount has something to show while its server is away; a command has not. */
 static int64_t patience_of(const struct link *link)
 {
@@ -165,7 +178,7 @@ static int64_t limit_of(const struct link *link, const struct call *call)
 {
     int64_t limit = INT64_MAX;
 
-    if (is_away(link) && call->host)
+    if (is_away(link) && is_for_the_host(link, call))
         limit = contact_deadline(&link->host.contact);
     else if (is_away(link))
         limit = at_least(link->away, call->started) + patience_of(link);
