@@ -307,9 +307,13 @@ static void refuse(struct peer *peer, const struct hf_error *why)
 static int read_certificate(struct peer *peer, struct hf_error *err)
 {
     struct server *server = peer->server;
-    int rc;
+    int rc = HF_OK;
 
-    rc = principal_read(wire_conn_peer(peer->conn), server->rights, &peer->principal, err);
+    /* What was reloaded during its handshake had no part in it. */
+    if (peer->reloads != server->reloads)
+        rc = tls_recheck(server->tls, wire_conn_peer(peer->conn), err);
+    if (rc == HF_OK)
+        rc = principal_read(wire_conn_peer(peer->conn), server->rights, &peer->principal, err);
     if (rc != HF_OK)
         return rc;
     peer->certificate_known = true;
@@ -387,6 +391,7 @@ int peer_accept(struct server *server, int fd, struct hf_error *err)
         return hf_fail(err, HF_NOMEM, "out of memory");
     }
     peer->server = server;
+    peer->reloads = server->reloads;
     atomic_init(&peer->references, 1);
     pthread_mutex_init(&peer->lock, NULL);
     notices_init(&peer->notices);

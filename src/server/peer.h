@@ -61,6 +61,7 @@ struct peer {
     uint64_t last_id; /**< of a request */
     struct quota_share share;
     bool certificate_known; /**< principal is filled */
+    unsigned reloads;       /**< of the server, before its handshake */
 
     /* Written before the phase GREETED, and constant then. */
     struct principal principal;

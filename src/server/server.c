@@ -146,6 +146,7 @@ static void take_reloaded(struct server *server)
     tls_close(server->tls);
     principal_list_free(server->rights);
     server->tls = tls;
+    server->reloads++;
     server->expiry_told = 0;
     server->rights = rights;
     for (struct peer *peer = server->peers, *next; peer; peer = next) {

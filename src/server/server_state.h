@@ -42,6 +42,7 @@ struct server {
     unsigned npeers;
     int64_t drain_until;
     struct tls *tls;     /**< of new connections */
+    unsigned reloads;    /**< how often it was changed */
     int64_t expiry_told; /**< realtime (ns): when the log was told last that it expires soon */
     struct principal_list *rights; /**< or NULL */
 

@@ -107,7 +107,7 @@ static int connect_to(const struct rig *rig)
     return fd;
 }
 
-struct client *client_connect(struct rig *rig, const char *name, const char *uri)
+struct client *client_dial(struct rig *rig, const char *name, const char *uri)
 {
     struct client *client = calloc(1, sizeof *client);
     struct hf_error err = {0};
@@ -128,8 +128,20 @@ struct client *client_connect(struct rig *rig, const char *name, const char *uri
     client->fd = connect_to(rig);
     assert_int_equal(setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
     SSL_set_fd(client->ssl, client->fd);
+    return client;
+}
+
+void client_shake_hands(struct client *client)
+{
     if (SSL_connect(client->ssl) != 1)
         client->over = true;
+}
+
+struct client *client_connect(struct rig *rig, const char *name, const char *uri)
+{
+    struct client *client = client_dial(rig, name, uri);
+
+    client_shake_hands(client);
     return client;
 }
 

@@ -53,6 +53,9 @@ struct client {
 
 /** Connects with the bundle NAME.pem, made with these rights when it is not there. No hello yet. */
 struct client *client_connect(struct rig *rig, const char *name, const char *uri);
+/** The two halves of client_connect(): before the handshake, and the handshake. */
+struct client *client_dial(struct rig *rig, const char *name, const char *uri);
+void client_shake_hands(struct client *client);
 /** Connects, says hello, and registers a host session with this mount number. */
 struct client *client_open(struct rig *rig, const char *name, const char *uri);
 struct client *client_host(struct rig *rig, const char *name, unsigned mount);

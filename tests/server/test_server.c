@@ -688,6 +688,24 @@ static void a_revoked_certificate_is_closed_on_reload(void **state)
     client_close(b);
 }
 
+static void a_certificate_that_is_revoked_during_its_handshake_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct hf_error err;
+    struct client *a, *b;
+
+    rig_start(rig);
+    a = client_dial(rig, "host-a", "holdfast:agent");
+    b = client_open(rig, "host-b", "holdfast:agent"); /* so that the other was accepted before */
+    test_pki_revoke(&rig->pki, "host-a.pem");
+    assert_int_equal(server_reload(rig->server, &err), HF_OK);
+    usleep(200000); /* for the loop to take it; less would let the test pass */
+    client_shake_hands(a);
+    assert_true(a->over || call_hello(a) != HF_OK);
+    client_close(a);
+    client_close(b);
+}
+
 static void a_reload_that_fails_changes_nothing(void **state)
 {
     struct rig *rig = *state;
@@ -868,6 +886,7 @@ int main(void)
         TEST(who_waits_goes_on_waiting_at_the_next_server),
         TEST(a_second_stop_ends_at_once),
         TEST(a_revoked_certificate_is_closed_on_reload),
+        TEST(a_certificate_that_is_revoked_during_its_handshake_is_refused),
         TEST(a_reload_that_fails_changes_nothing),
         TEST(a_new_certificate_is_shown_after_a_reload),
         TEST(a_host_whose_rights_have_changed_comes_back_with_the_new_ones),
