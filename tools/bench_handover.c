@@ -195,10 +195,23 @@ static int make_session(struct bench *bench, int which, struct hf_error *err)
     return HF_OK;
 }
 
+/* Through one mount nothing would change hands. */
+static int check_two(const char *one, const char *other, struct hf_error *err)
+{
+    struct stat a, b;
+
+    if (stat(one, &a) != 0 || stat(other, &b) != 0)
+        return HF_OK; /* said later, of the one that it is */
+    if (a.st_dev == b.st_dev)
+        return hf_fail(err, HF_USAGE, "bench handover: %s and %s are one mount, and it takes two",
+                       one, other);
+    return HF_OK;
+}
+
 static int prepare(struct bench *bench, char *const *mounts, struct hf_error *err)
 {
     char place[PLACE_MAX];
-    int status = HF_OK;
+    int status = check_two(mounts[0], mounts[1], err);
 
     for (int i = 0; i < 2 && status == HF_OK; i++) {
         status = place_of(mounts[i], place, err);

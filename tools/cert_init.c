@@ -80,15 +80,14 @@ static int init(const struct init_options *options, const char *const *names, si
     int status = validity_end(now, CA_DAYS, INT64_MAX, &ca.not_after, err);
 
     if (!status)
-        status = validity_end(now, options->days ? options->days : SERVER_DAYS, ca.not_after,
-                              &server.not_after, err);
+        status = validity_end(now, options->days, ca.not_after, &server.not_after, err);
     snprintf(title, sizeof title, "Holdfast CA %08x", (unsigned)now);
     return status ? status : authority_init(dir, &ca, &server, err);
 }
 
 static int run(int argc, char **argv)
 {
-    struct init_options options = {0};
+    struct init_options options = {.days = SERVER_DAYS};
     const char *names[NAMES_MAX];
     char host[HOST_NAME_MAX + 1] = "";
     BUF_AUTO dir = {0};

@@ -17,6 +17,7 @@
 
 #define HOST_DAYS 365
 #define SERVER_DAYS 825
+#define DAYS_NOT_GIVEN UINT64_MAX
 #define NS_PER_SECOND 1000000000LL
 
 struct issue_options {
@@ -143,7 +144,7 @@ static int set_dates(const struct issue_options *options, X509 *ca, struct pki_r
     int64_t now = time(NULL);
 
     request->not_before = now - VALIDITY_LEEWAY;
-    return validity_end(now, options->days ? options->days : days,
+    return validity_end(now, options->days != DAYS_NOT_GIVEN ? options->days : days,
                         certificate_time(X509_get0_notAfter(ca)), &request->not_after, err);
 }
 
@@ -213,7 +214,7 @@ static int issue(const struct issue_options *options, const char *host, struct h
 
 static int run(int argc, char **argv)
 {
-    struct issue_options options = {0};
+    struct issue_options options = {.days = DAYS_NOT_GIVEN};
     struct hf_error err;
     int exit_code, status;
 

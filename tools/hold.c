@@ -79,8 +79,8 @@ static int open_lease_file(const struct hold_request *request, const char *place
         return hf_fail(err, hf_status_from_errno(errno), "cannot make the session %s: %s", path,
                        strerror(errno));
     if (access(path, F_OK) != 0)
-        return hf_fail(err, hf_status_from_errno(errno),
-                       "there is no session %s in %s; --create makes it", request->session, place);
+        return hf_fail(err, hf_status_from_errno(errno), "there is no session %s in %s%s",
+                       request->session, place, request->hint ? request->hint : "");
     snprintf(path, sizeof path, "%s/%s/.holdfast/lease", place, request->session);
     fd = open(path, O_RDWR); /* the command inherits it: it holds the lease even without us */
     if (fd < 0)

@@ -21,6 +21,7 @@ struct hold_request {
     const char *store;   /**< --store: hold it without a mount; NULL: through the mount */
     const char *mount;   /**< where the sessions are mounted; NULL: the default place */
     bool create;         /**< make the session when there is none; through a mount only */
+    const char *hint;    /**< ends the message that there is no such session; NULL: nothing */
     uint32_t wait_ms;    /**< beyond the time that a recall takes; HOLD_FOREVER */
     const char *purpose; /**< what others are told: "holdfast run, pid 42: make" */
 };

@@ -6,10 +6,12 @@
 
 #include "command.h"
 #include "context.h"
+#include "json.h"
 
 struct break_options {
     const char *store, *reason;
     uint64_t token;
+    bool json;
 };
 
 static const struct option_spec specs[] = {
@@ -18,6 +20,7 @@ static const struct option_spec specs[] = {
      "the token that is held, as 'lease show' tells it"},
     {"reason", 0, OPTION_STRING, offsetof(struct break_options, reason), "TEXT",
      "why; kept in the audit trail"},
+    {"json", 0, OPTION_FLAG, offsetof(struct break_options, json), NULL, "print JSON"},
     {0}};
 
 static int run(int argc, char **argv);
@@ -46,6 +49,16 @@ static int check(const struct break_options *options, struct hf_error *err)
     return HF_OK;
 }
 
+static int say(const char *session, const struct break_options *options)
+{
+    if (options->json)
+        return json_print(json_pack("{s:o, s:s, s:o, s:s}", "session", json_bytes(session), "state",
+                                    "broken", "token", json_u64(options->token), "reason",
+                                    options->reason));
+    printf("The lease of %s with token %" PRIu64 " is broken.\n", session, options->token);
+    return HF_OK;
+}
+
 static int run(int argc, char **argv)
 {
     struct break_options options = {0};
@@ -63,8 +76,8 @@ static int run(int argc, char **argv)
         status = context_find_session(store, argv[0], &session, &err);
     if (status == 0)
         status = store_lease_break(store, session.head.sid, options.token, options.reason, &err);
-    if (status == 0)
-        printf("The lease of %s with token %" PRIu64 " is broken.\n", session.name, options.token);
+    if (status == 0 && say(session.name, &options) != HF_OK)
+        status = hf_fail(&err, HF_NOMEM, "out of memory");
     store_close(store);
     return status ? command_fail(&err) : EX_OK;
 }

@@ -118,6 +118,7 @@ static int run(int argc, char **argv)
     request = (struct hold_request){.session = options.session,
                                     .mount = options.mount,
                                     .create = options.create,
+                                    .hint = "; --create makes it",
                                     .wait_ms = options.wait_ms,
                                     .purpose = purpose};
     if (hold_take(&request, &hold, &err) != HF_OK)

@@ -25,6 +25,7 @@
 /* Of the process, besides one for each connection. */
 #define OTHER_FILES 4096
 #define DEFAULT_CONNECTIONS 4096
+#define DEFAULT_HOST_CONNECTIONS 16
 
 struct serve_arguments {
     const char *store;
@@ -270,6 +271,22 @@ const struct command command_serve = {
     .run = run_serve,
 };
 
+/* Who passes a store on has no say over its leases. */
+static int check_store(const char *url, struct hf_error *err)
+{
+    if (strncmp(url, "holdfast:", strlen("holdfast:")) == 0)
+        return hf_fail(err, HF_CONFIG, "%s is served already; a store of this machine is needed",
+                       url);
+    return HF_OK;
+}
+
+static int check_arguments(const struct serve_arguments *args, struct hf_error *err)
+{
+    if (args->connections == 0 || args->host_connections == 0)
+        return hf_fail(err, HF_CONFIG, "a limit of no connections lets nobody in");
+    return HF_OK;
+}
+
 static unsigned to_limit(uint64_t value)
 {
     return value > 1000000 ? 1000000 : (unsigned)value;
@@ -277,7 +294,9 @@ static unsigned to_limit(uint64_t value)
 
 static int run_serve(int argc, char **argv)
 {
-    struct serve_arguments args = {.listen = DEFAULT_LISTEN, .connections = DEFAULT_CONNECTIONS};
+    struct serve_arguments args = {.listen = DEFAULT_LISTEN,
+                                   .connections = DEFAULT_CONNECTIONS,
+                                   .host_connections = DEFAULT_HOST_CONNECTIONS};
     struct server_options options;
     struct pki_paths paths;
     struct hf_error err = {0};
@@ -293,9 +312,13 @@ static int run_serve(int argc, char **argv)
                                       .max_connections = to_limit(args.connections),
                                       .max_connections_per_host = to_limit(args.host_connections),
                                       .drain_ms = args.drain_ms};
-    rc = choose_files(&args, &paths, &options.tls, &err);
+    rc = check_arguments(&args, &err);
+    if (rc == HF_OK)
+        rc = choose_files(&args, &paths, &options.tls, &err);
     if (rc == HF_OK)
         rc = context_store_url(args.store, true, &url, &err);
     options.store_url = (const char *)url.data;
+    if (rc == HF_OK)
+        rc = check_store(options.store_url, &err);
     return rc == HF_OK ? serve(&options) : command_fail(&err);
 }

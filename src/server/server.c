@@ -366,6 +366,15 @@ static int note_address(struct server *server, struct hf_error *err)
     return HF_OK;
 }
 
+/* getaddrinfo() would take 99999 for another one. */
+static bool is_port(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len > 0 && len <= 5 && strspn(text, "0123456789") == len &&
+           strtoul(text, NULL, 10) <= UINT16_MAX;
+}
+
 /* Splits "ADDR:PORT" or "[ADDR6]:PORT". */
 static bool split_address(const char *text, char ret_host[256], char ret_port[8])
 {
@@ -376,7 +385,7 @@ static bool split_address(const char *text, char ret_host[256], char ret_port[8]
         text++;
         len -= 2;
     }
-    if (len == 0 || len > 255 || strlen(colon + 1) > 5 || strspn(colon + 1, "0123456789") == 0)
+    if (len == 0 || len > 255 || !is_port(colon + 1))
         return false;
     snprintf(ret_host, 256, "%.*s", (int)len, text);
     snprintf(ret_port, 8, "%s", colon + 1);

@@ -343,8 +343,7 @@ int session_load(struct session *session, const struct session_head *head, struc
     session->files = head->files;
     session->meta_stale = false;
     session->built_seq = session->committed_seq = session->synced_seq = session->change_seq;
-    session->unsynced =
-        !session->tree->options.read_only && !store_info(session->tree->store)->read_only;
+    session->unsynced = !session->tree->options.read_only;
     session->loaded = true;
     return HF_OK;
 }

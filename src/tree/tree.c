@@ -32,6 +32,7 @@ static struct tree *tree_new(struct store *store, const struct tree_options *opt
         return NULL;
     tree->store = store;
     tree->options = *options;
+    tree->options.read_only |= store_info(store)->read_only;
     tree->options.claim_patterns = NULL; /* borrowed for the call; see below */
     tree->host_name = strdup(options->identity.host_name ? options->identity.host_name : "");
     tree->options.identity.host_name = tree->host_name;

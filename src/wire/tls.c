@@ -211,7 +211,7 @@ static int check_dates(X509 *certificate, const char *path, struct hf_error *err
 }
 
 /* The first certificate is ours; those that follow are its chain, but for roots: the peer has its own. */
-static int load_certificate(SSL_CTX *context, const char *path, struct hf_error *err)
+static int load_certificate(SSL_CTX *context, const char *path, bool server, struct hf_error *err)
 {
     PEM_AUTO pem = {0};
     X509 *certificate;
@@ -225,6 +225,8 @@ static int load_certificate(SSL_CTX *context, const char *path, struct hf_error 
     status = check_dates(certificate, path, err);
     if (!status && X509_check_ca(certificate) == 1)
         status = hf_fail(err, HF_CONFIG, "the first certificate in %s is that of a CA", path);
+    if (!status && server && X509_check_purpose(certificate, X509_PURPOSE_SSL_SERVER, 0) != 1)
+        status = hf_fail(err, HF_CONFIG, "the certificate in %s is not for a server", path);
     if (!status && SSL_CTX_use_certificate(context, certificate) != 1)
         status = hf_fail(err, HF_CONFIG, "the certificate in %s cannot be used: %s", path,
                          ERR_reason_error_string(ERR_peek_last_error()));
@@ -329,7 +331,7 @@ static int load_crl(SSL_CTX *context, const char *path, struct hf_error *err)
 
 static int load(SSL_CTX *context, const struct tls_files *files, bool server, struct hf_error *err)
 {
-    int status = load_certificate(context, files->certificate, err);
+    int status = load_certificate(context, files->certificate, server, err);
 
     if (!status)
         status = load_key(context, files->key, files->certificate, err);

@@ -146,6 +146,10 @@ port=$(sed -n 's/.* on 127.0.0.1:\([0-9]*\),.*/\1/p' log)
 run 0 session list --store "holdfast://localhost:$port?cert=$scratch/host-a.pem"
 logged '(default/host-a) connected: agent'
 
+# The doctor finds nothing to mend where a host may not count.
+"$holdfast" doctor --store "holdfast://localhost:$port?cert=$scratch/host-a.pem" nowhere >out 2>&1
+grep -q '^ok  *store .* opens; .* role admin only' out || fail "the doctor of an agent host says: $(cat out)"
+
 kill -TERM "$server"
 wait "$server" || { fail "the server ended with $?"; tail -n 50 log >&2; }
 server=

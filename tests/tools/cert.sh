@@ -36,6 +36,7 @@ run 65 cert init --dir "$scratch/bad" --name 'not a name'
 err "'not a name' is neither a DNS name nor an IP address"
 [ -z "$(find "$scratch/bad" -mindepth 1)" ] || fail 'an init that failed left something behind'
 run 64 cert init --dir "$scratch/bad" --days 40000
+run 64 cert init --dir "$scratch/bad" --days 0
 run 0 cert init --dir "$scratch/bad"
 if [ "$(id -u)" -ne 0 ]; then
     run 0 cert init
@@ -76,6 +77,7 @@ err "'a/b' is no pattern"
 run 64 cert issue host-c --role admin --sessions 'a*' --dir "$pki"
 err 'an admin cannot be limited'
 run 64 cert issue host-c --role agent --days 0x1 --dir "$pki"
+run 64 cert issue host-c --role agent --days 0 --dir "$pki"
 [ -e host-c.pem ] && fail 'a refused certificate was written'
 run 0 cert issue store --role server --name store.example --dir "$pki" -o "$pki/server.pem" --force
 openssl verify -purpose sslserver -verify_hostname store.example -CAfile "$pki/ca.pem" "$pki/server.pem" \

@@ -85,7 +85,8 @@ run 64 lease break bravo
 run 64 lease break --token "$token" bravo
 err 'reason'
 run 75 lease break --token $((token + 7)) --reason 'a test' bravo
-run 0 lease break --token "$token" --reason 'a test' bravo
+run 0 lease break --json --token "$token" --reason 'a test' bravo
+json ".session == \"bravo\" and .state == \"broken\" and .token == $token and .reason == \"a test\""
 run 0 lease show bravo
 out '^Lease *free$'
 run 0 lease audit bravo

@@ -78,9 +78,9 @@ run 0 doctor "$state"
 out "^ok  *mount .* answers"
 echo more >>"$state/two/$(printf 'bytes\377')"
 run 0 session show two
-out "^Held by .*:$state, pid $daemon, since"
+out "^Held by .*:$state (pid $daemon)$"
 run 0 session show --json two
-json ".lease | .pid == $daemon and .alive and .token >= 1"
+json ".lease | .holder.pid == $daemon and .holder.alive and .token >= 1"
 run 0 session list
 out '^two .*[^ ]'
 
@@ -107,6 +107,10 @@ open=$(find "/proc/$reader/fd" -lname "$state/many/*" | wc -l)
 echo more >>"$state/many/1" || fail 'with many files open nothing can be written'
 kill "$reader"
 wait "$reader" 2>/dev/null
+
+# Between a mount and itself nothing changes hands.
+run 64 bench handover "$state" "$state"
+err 'one mount'
 
 # A dead one.
 kill -KILL "$daemon"

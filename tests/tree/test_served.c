@@ -22,15 +22,21 @@ static struct test_pki pki;
 static struct served served;
 static struct mount a, b;
 
-static void open_mount(struct mount *mount, uint8_t number, uint32_t wait_ms)
+static void open_mount_at(struct mount *mount, uint8_t number, uint32_t wait_ms, const char *url)
 {
     struct tree_options options = {.root_uid = 1000, .root_gid = 1000, .wait_ms = wait_ms};
-    char url[600];
 
     options.identity.host_name = number == 1 ? "a" : "b";
     options.identity.mount_id[0] = number;
-    served_url(&served, 0, url, sizeof url);
     mount_open_with(mount, url, &options);
+}
+
+static void open_mount(struct mount *mount, uint8_t number, uint32_t wait_ms)
+{
+    char url[600];
+
+    served_url(&served, 0, url, sizeof url);
+    open_mount_at(mount, number, wait_ms, url);
 }
 
 static int setup(void **state)
@@ -78,6 +84,26 @@ static void close_is_seen_by_the_next_open(void **state)
         assert_int_equal(mount_write_text(i % 2 ? &a : &b, "s/f", text), HF_OK);
         assert_true(says(i % 2 ? &b : &a, "s/f", text));
     }
+}
+
+static void mount_of_a_reader_is_read_only(void **state)
+{
+    struct mount reader;
+    char url[600];
+
+    (void)state;
+    assert_int_equal(mount_write_text(&a, "s/f", "read me"), HF_OK);
+    test_pki_host(&pki, "reader", "holdfast:reader");
+    snprintf(url, sizeof url, "holdfast://127.0.0.1:%u?cert=%s", (unsigned)served.port,
+             test_pki_path(&pki, "reader.pem"));
+    open_mount_at(&reader, 3, 0, url);
+    assert_true(says(&reader, "s/f", "read me"));
+    assert_int_equal(mount_write_text(&reader, "s/f", "mine"), HF_ROFS);
+    assert_int_equal(mount_write_text(&reader, "s/g", "mine"), HF_ROFS);
+    assert_int_equal(mount_write_text(&reader, "top", "mine"), HF_ROFS);
+    assert_int_equal(mount_mkdir(&reader, "t", 0755), HF_ROFS);
+    assert_int_equal(mount_close(&reader), HF_OK);
+    assert_true(says(&b, "s/f", "read me"));
 }
 
 static void pinned_session_is_busy_elsewhere(void **state)
@@ -299,6 +325,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(close_is_seen_by_the_next_open),
+        TEST(mount_of_a_reader_is_read_only),
         TEST(pinned_session_is_busy_elsewhere),
         TEST(change_waits_for_a_pinned_session),
         TEST(lock_on_the_lease_file_waits_over_the_network),
