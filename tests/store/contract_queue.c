@@ -221,6 +221,15 @@ static void the_list_says_who_waits(void **state)
 
 /* --- leaving ------------------------------------------------------------------------------------------ */
 
+/* Over a network the grant may meet the withdrawal half-way. Then it is recalled when somebody wants it, and the host
+ * gives back what it does not know to have. */
+static void withdraw(struct fixture *fixture, struct mount *mount, uint64_t sid)
+{
+    if (fixture->engine->served)
+        contract_answer(mount, RECALL_RELEASE);
+    assert_int_equal(store_lease_withdraw(mount->store, mount->host, sid, NULL), HF_OK);
+}
+
 static void who_withdraws_is_not_served(void **state)
 {
     struct fixture *fixture = *state;
@@ -230,21 +239,11 @@ static void who_withdraws_is_not_served(void **state)
     contract_open_c(fixture);
     assert_pending(fixture, &fixture->b, lease.sid);
     assert_pending(fixture, &fixture->c, lease.sid);
-    assert_int_equal(store_lease_withdraw(fixture->b.store, fixture->b.host, lease.sid, NULL),
-                     HF_OK);
+    withdraw(fixture, &fixture->b, lease.sid);
     release(&fixture->a, &lease);
     take_answered(fixture, &fixture->c, lease.sid);
     hear_all(fixture, &fixture->b);
     assert_int_equal(recorder_count(&fixture->b.recorder, EVENT_LEASE_ANSWERED, lease.sid), 0);
-}
-
-/* Over a network the grant may meet the withdrawal half-way. Then it is recalled when somebody wants it, and the host
- * gives back what it does not know to have. */
-static void withdraw(struct fixture *fixture, struct mount *mount, uint64_t sid)
-{
-    if (fixture->engine->served)
-        contract_answer(mount, RECALL_RELEASE);
-    assert_int_equal(store_lease_withdraw(mount->store, mount->host, sid, NULL), HF_OK);
 }
 
 static void withdrawing_gives_back_what_was_granted_meanwhile(void **state)

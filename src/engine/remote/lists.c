@@ -299,67 +299,168 @@ int remote_audit(struct store *store, uint64_t sid, uint64_t from, audit_visit_f
 
 /* --- lists that are asked for without a word ------------------------------------------------------------------ */
 
-/* Reads rows of one kind, and visits each. */
-#define TAKE_ROWS(rows, type, member, read, visit_type)                                            \
-    struct rows {                                                                                  \
-        struct list list;                                                                          \
-        visit_type visit;                                                                          \
-        void *arg;                                                                                 \
-    };                                                                                             \
-    static int take_##rows(struct list *list, const Holdfast__Wire__Reply *reply,                  \
-                           struct wire_arena *arena, struct hf_error *err)                         \
-    {                                                                                              \
-        struct rows *rows = (struct rows *)list;                                                   \
-        struct type row;                                                                           \
-        int rc = HF_OK;                                                                            \
-                                                                                                   \
-        for (size_t i = 0; i < reply->member->n_##member && rc == HF_OK; i++) {                    \
-            rc = read(reply->member->member[i], arena, &row, err);                                 \
-            list->visited += rc == HF_OK;                                                          \
-            if (rc == HF_OK)                                                                       \
-                rc = rows->visit(&row, rows->arg);                                                 \
-        }                                                                                          \
-        return rc;                                                                                 \
+struct plain_rows {
+    struct list list;
+    union {
+        host_visit_fn host;
+        lease_visit_fn lease;
+        snapshot_visit_fn snapshot;
+        root_visit_fn root;
+        check_report_fn finding;
+    } visit;
+    void *arg;
+};
+
+static int take_hosts(struct list *list, const Holdfast__Wire__Reply *reply,
+                      struct wire_arena *arena, struct hf_error *err)
+{
+    struct plain_rows *rows = (struct plain_rows *)list;
+    struct host_info row;
+    int rc = HF_OK;
+
+    for (size_t i = 0; i < reply->hosts->n_hosts && rc == HF_OK; i++) {
+        rc = wire_read_host_info(reply->hosts->hosts[i], arena, &row, err);
+        list->visited += rc == HF_OK;
+        if (rc == HF_OK)
+            rc = rows->visit.host(&row, rows->arg);
     }
+    return rc;
+}
 
-TAKE_ROWS(host_rows, host_info, hosts, wire_read_host_info, host_visit_fn)
-TAKE_ROWS(lease_rows, lease_info, leases, wire_read_lease_info, lease_visit_fn)
-TAKE_ROWS(snapshot_rows, snapshot_info, snapshots, wire_read_snapshot, snapshot_visit_fn)
-TAKE_ROWS(root_rows, root_info, roots, wire_read_root, root_visit_fn)
-TAKE_ROWS(finding_rows, check_finding, findings, wire_read_finding, check_report_fn)
+static int take_leases(struct list *list, const Holdfast__Wire__Reply *reply,
+                       struct wire_arena *arena, struct hf_error *err)
+{
+    struct plain_rows *rows = (struct plain_rows *)list;
+    struct lease_info row;
+    int rc = HF_OK;
 
-/* Asks for such a list. */
-#define RUN_LIST(kind, field, rows, result, whole)                                                 \
-    Holdfast__Wire__Empty empty = HOLDFAST__WIRE__EMPTY__INIT;                                     \
-    REMOTE_REQUEST(request, kind, field, &empty);                                                  \
-    struct rows rows = {                                                                           \
-        {store, &request, HOLDFAST__WIRE__REPLY__RESULT_##result, take_##rows, NULL, whole, 0},    \
-        visit,                                                                                     \
-        arg};                                                                                      \
-    return run(&rows.list, err)
+    for (size_t i = 0; i < reply->leases->n_leases && rc == HF_OK; i++) {
+        rc = wire_read_lease_info(reply->leases->leases[i], arena, &row, err);
+        list->visited += rc == HF_OK;
+        if (rc == HF_OK)
+            rc = rows->visit.lease(&row, rows->arg);
+    }
+    return rc;
+}
+
+static int take_snapshots(struct list *list, const Holdfast__Wire__Reply *reply,
+                          struct wire_arena *arena, struct hf_error *err)
+{
+    struct plain_rows *rows = (struct plain_rows *)list;
+    struct snapshot_info row;
+    int rc = HF_OK;
+
+    for (size_t i = 0; i < reply->snapshots->n_snapshots && rc == HF_OK; i++) {
+        rc = wire_read_snapshot(reply->snapshots->snapshots[i], arena, &row, err);
+        list->visited += rc == HF_OK;
+        if (rc == HF_OK)
+            rc = rows->visit.snapshot(&row, rows->arg);
+    }
+    return rc;
+}
+
+static int take_roots(struct list *list, const Holdfast__Wire__Reply *reply,
+                      struct wire_arena *arena, struct hf_error *err)
+{
+    struct plain_rows *rows = (struct plain_rows *)list;
+    struct root_info row;
+    int rc = HF_OK;
+
+    for (size_t i = 0; i < reply->roots->n_roots && rc == HF_OK; i++) {
+        rc = wire_read_root(reply->roots->roots[i], arena, &row, err);
+        list->visited += rc == HF_OK;
+        if (rc == HF_OK)
+            rc = rows->visit.root(&row, rows->arg);
+    }
+    return rc;
+}
+
+static int take_findings(struct list *list, const Holdfast__Wire__Reply *reply,
+                         struct wire_arena *arena, struct hf_error *err)
+{
+    struct plain_rows *rows = (struct plain_rows *)list;
+    struct check_finding row;
+    int rc = HF_OK;
+
+    for (size_t i = 0; i < reply->findings->n_findings && rc == HF_OK; i++) {
+        rc = wire_read_finding(reply->findings->findings[i], arena, &row, err);
+        list->visited += rc == HF_OK;
+        if (rc == HF_OK)
+            rc = rows->visit.finding(&row, rows->arg);
+    }
+    return rc;
+}
+
+/* Asks for such a list: its request is an Empty, whatever its name. */
+static int run_plain(struct plain_rows *rows, Holdfast__Wire__Request__OpCase kind,
+                     struct hf_error *err)
+{
+    Holdfast__Wire__Empty empty = HOLDFAST__WIRE__EMPTY__INIT;
+    REMOTE_REQUEST(request, HOST_LIST, host_list, &empty);
+    int rc;
+
+    request.op_case = kind;
+    rows->list.request = &request;
+    rc = run(&rows->list, err);
+    rows->list.request = NULL;
+    return rc;
+}
 
 int remote_host_list(struct store *store, host_visit_fn visit, void *arg, struct hf_error *err)
 {
-    RUN_LIST(HOST_LIST, host_list, host_rows, HOSTS, true);
+    struct plain_rows rows = {.list = {.store = store,
+                                       .expected = HOLDFAST__WIRE__REPLY__RESULT_HOSTS,
+                                       .take = take_hosts,
+                                       .whole = true},
+                              .visit.host = visit,
+                              .arg = arg};
+
+    return run_plain(&rows, HOLDFAST__WIRE__REQUEST__OP_HOST_LIST, err);
 }
 
 int remote_lease_list(struct store *store, lease_visit_fn visit, void *arg, struct hf_error *err)
 {
-    RUN_LIST(LEASE_LIST, lease_list, lease_rows, LEASES, true);
+    struct plain_rows rows = {.list = {.store = store,
+                                       .expected = HOLDFAST__WIRE__REPLY__RESULT_LEASES,
+                                       .take = take_leases,
+                                       .whole = true},
+                              .visit.lease = visit,
+                              .arg = arg};
+
+    return run_plain(&rows, HOLDFAST__WIRE__REQUEST__OP_LEASE_LIST, err);
 }
 
 int remote_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
                          struct hf_error *err)
 {
-    RUN_LIST(SNAPSHOT_LIST, snapshot_list, snapshot_rows, SNAPSHOTS, true);
+    struct plain_rows rows = {.list = {.store = store,
+                                       .expected = HOLDFAST__WIRE__REPLY__RESULT_SNAPSHOTS,
+                                       .take = take_snapshots,
+                                       .whole = true},
+                              .visit.snapshot = visit,
+                              .arg = arg};
+
+    return run_plain(&rows, HOLDFAST__WIRE__REQUEST__OP_SNAPSHOT_LIST, err);
 }
 
 int remote_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err)
 {
-    RUN_LIST(ROOTS, roots, root_rows, ROOTS, false);
+    struct plain_rows rows = {.list = {.store = store,
+                                       .expected = HOLDFAST__WIRE__REPLY__RESULT_ROOTS,
+                                       .take = take_roots},
+                              .visit.root = visit,
+                              .arg = arg};
+
+    return run_plain(&rows, HOLDFAST__WIRE__REQUEST__OP_ROOTS, err);
 }
 
 int remote_check_store(struct store *store, check_report_fn visit, void *arg, struct hf_error *err)
 {
-    RUN_LIST(CHECK, check, finding_rows, FINDINGS, false);
+    struct plain_rows rows = {.list = {.store = store,
+                                       .expected = HOLDFAST__WIRE__REPLY__RESULT_FINDINGS,
+                                       .take = take_findings},
+                              .visit.finding = visit,
+                              .arg = arg};
+
+    return run_plain(&rows, HOLDFAST__WIRE__REQUEST__OP_CHECK, err);
 }

@@ -91,8 +91,10 @@ static bool grow(struct teller *teller)
 
     if (!bigger)
         return false;
-    for (size_t i = 0; i < teller->n; i++)
-        bigger[i] = teller->events[(teller->first + i) % teller->cap];
+    for (size_t i = 0, at = teller->first; i < teller->n; i++) {
+        bigger[i] = teller->events[at];
+        at = at + 1 < teller->cap ? at + 1 : 0;
+    }
     free(teller->events);
     teller->events = bigger;
     teller->first = 0;
