@@ -18,8 +18,7 @@ static double moment(const struct session *session, const struct tree_entry *ent
     return entry->inode == TREE_ROOT ? TOP_MOMENT_S : MOMENT_S;
 }
 
-void entry_fill(const struct session *session, const struct inode *inode,
-                struct tree_entry *ret_entry)
+void entry_fill(struct session *session, const struct inode *inode, struct tree_entry *ret_entry)
 {
     double timeout = table_timeout(session);
 
@@ -29,7 +28,9 @@ void entry_fill(const struct session *session, const struct inode *inode,
         .attr_timeout = timeout,
         .entry_timeout = timeout,
     };
-    if (timeout <= 0)
+    if (timeout > 0)
+        session->vouched = true;
+    else
         ret_entry->attr_timeout = moment(session, ret_entry);
     if (inode->linked) /* its names are not known when they have to be forgotten */
         ret_entry->entry_timeout = 0.0;

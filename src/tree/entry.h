@@ -6,8 +6,7 @@
 #include "tree/session.h"
 
 /** Attributes and for how long they hold. */
-void entry_fill(const struct session *session, const struct inode *inode,
-                struct tree_entry *ret_entry);
+void entry_fill(struct session *session, const struct inode *inode, struct tree_entry *ret_entry);
 /** The same, and counts one look-up. */
 void entry_grant(struct session *session, struct inode *inode, struct tree_entry *ret_entry);
 /** "Not there", and for how long that holds. */

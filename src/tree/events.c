@@ -54,6 +54,21 @@ static void names_changed(struct session *session)
     free(name);
 }
 
+/** After a hand-over: what an answer that was overtaken has brought back. Nobody waits for what is swept: who waits
+ *  for the lease again may have the directory locked. */
+static void sweep(struct session *session)
+{
+    bool idle;
+
+    pthread_mutex_lock(&session->lock);
+    idle = session->token == 0 && !session->acquiring && !session->asked;
+    if (idle)
+        session->vouched = true;
+    pthread_mutex_unlock(&session->lock);
+    if (idle)
+        kernel_forget_session(session, false);
+}
+
 void events_session(struct session *session, const struct duty *duty)
 {
     const struct duty again = {.kinds = duty->kinds & (DUTY_FORGET | DUTY_DROP),
@@ -73,6 +88,8 @@ void events_session(struct session *session, const struct duty *duty)
         head_moved(session, duty->version);
     if (duty->kinds & DUTY_NAMES)
         names_changed(session);
+    if (duty->kinds & DUTY_SWEEP)
+        sweep(session);
     if (duty->kinds & (DUTY_FORGET | DUTY_DROP) &&
         !kernel_forget_session(session, (duty->kinds & DUTY_DROP) != 0))
         worker_note(session, &again);

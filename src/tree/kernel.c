@@ -79,13 +79,16 @@ bool kernel_forget_session(struct session *session, bool data)
         return true;
     atomic_fetch_add(&session->tree->forgotten, 1);
     pthread_mutex_lock(&session->lock);
-    known.list = calloc(session->inodes.count + 1, sizeof(struct known));
-    known.failed = !known.list;
-    if (known.list)
-        htable_each(&session->inodes, note_known, &known);
+    if (session->vouched || data) {
+        known.list = calloc(session->inodes.count + 1, sizeof(struct known));
+        known.failed = !known.list;
+        if (known.list)
+            htable_each(&session->inodes, note_known, &known);
+        if (session->name)
+            name = strdup(session->name);
+        session->vouched = known.failed;
+    }
     negatives = negatives_take(&session->negatives);
-    if (session->name)
-        name = strdup(session->name);
     pthread_mutex_unlock(&session->lock);
     expire_negatives(kernel, negatives);
     forget_known(kernel, &known);

@@ -8,8 +8,9 @@
 
 /** Whether the kernel is told anything (it is not at the end of a mount). */
 bool kernel_is_told(struct tree *tree);
-/** What the kernel knows of a session: attributes, names, listings; with `data` contents too. False: not all of
- *  it, for want of memory. */
+/** What the kernel was told of a session that was to hold until now (session.vouched): attributes, names, listings;
+ *  with `data` contents too. False: not all of it, for want of memory. Names wait for whoever works in their
+ *  directory. */
 bool kernel_forget_session(struct session *session, bool data);
 /**
  * The contents that another version has changed (inode_note_news()): exactly those. The session is locked, and the

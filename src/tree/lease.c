@@ -335,7 +335,7 @@ static void put_down(struct session *session)
 static void hand_over(struct session *session, uint64_t token)
 {
     /* An answer may have been on its way to the kernel when that was told to forget. */
-    const struct duty sweep = {.kinds = DUTY_FORGET, .at = timer_now() + SWEEP_NS};
+    const struct duty sweep = {.kinds = DUTY_SWEEP, .at = timer_now() + SWEEP_NS};
     struct tree *tree = session->tree;
 
     store_lease_release(tree->store, session->host, session->sid, token, NULL);

@@ -84,8 +84,9 @@ struct session {
     uint64_t epoch;                   /* grows when uncommitted work was taken away */
 
     struct negatives negatives; /* in its directories */
-    bool news;                  /* inodes have some that the kernel has not been told */
-    bool telling;               /* it is being told */
+    bool vouched; /* the kernel was given answers that hold until it is told otherwise */
+    bool news;    /* inodes have some that the kernel has not been told */
+    bool telling; /* it is being told */
 
     struct inode *dirty; /* list of dirty inodes */
     struct blob_sink sink;

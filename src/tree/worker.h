@@ -30,6 +30,7 @@ enum duty_kind {
     DUTY_MOVED = 1 << 3,    /**< its head is at `version` or later */
     DUTY_NAMES = 1 << 4,    /**< it was made, renamed, deleted … by another host */
     DUTY_FORGET = 1 << 5,   /**< the kernel is to forget attributes, names, listings */
+    DUTY_SWEEP = 1 << 8,    /**< the same, of a session that was given up a moment ago */
     DUTY_DROP = 1 << 7,     /**< the same, and all contents */
 };
 
