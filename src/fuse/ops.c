@@ -2,6 +2,7 @@
 #include "fuse/ops.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -407,7 +408,10 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
                      struct fuse_file_info *fi)
 {
     struct tree_caller caller = caller_of(req);
-    int status = tree_write(handle_of(fi), &caller, (uint64_t)offset, data, size);
+    /* The pages of a mapping have their place, however the file was opened. */
+    bool append = (fi->flags & O_APPEND) != 0 && !fi->writepage;
+    int status =
+        (append ? tree_append : tree_write)(handle_of(fi), &caller, (uint64_t)offset, data, size);
 
     (void)ino;
     if (status)

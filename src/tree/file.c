@@ -256,6 +256,7 @@ struct writing {
     struct tree_handle *handle;
     const struct tree_caller *caller;
     int mode; /* of fallocate */
+    bool append;
     uint64_t offset, len;
     const void *data;
 };
@@ -270,12 +271,24 @@ static int check_handle(const struct session *session, const struct tree_handle 
     return handle->writes ? HF_OK : HF_BADF;
 }
 
+/** Where an appending write goes. The kernel gave it the end of the file as it last heard of it. If another host has
+ *  appended since, its pages and its idea of the size are wrong from there on. */
+static uint64_t find_end(struct session *session, struct inode *inode, uint64_t believed,
+                         uint64_t size)
+{
+    if (believed != size) {
+        inode_note_news(session, inode, believed < size ? believed : size);
+        worker_tell(session);
+    }
+    return size;
+}
+
 static int apply_write(struct session *session, void *arg)
 {
     const struct writing *writing = arg;
     struct inode *inode = writing->handle->inode;
     struct filemap *file;
-    uint64_t old_size;
+    uint64_t old_size, offset = writing->offset;
     int rc = check_handle(session, writing->handle);
 
     atomic_store(&writing->handle->closing, false);
@@ -284,7 +297,11 @@ static int apply_write(struct session *session, void *arg)
     if (rc != HF_OK)
         return rc;
     old_size = filemap_size(file);
-    rc = filemap_write(file, writing->offset, writing->data, writing->len, NULL);
+    if (writing->append)
+        offset = find_end(session, inode, offset, old_size);
+    if (writing->len > NODE_FILE_SIZE_MAX - offset)
+        return HF_FBIG;
+    rc = filemap_write(file, offset, writing->data, writing->len, NULL);
     if (rc != HF_OK)
         return rc;
     content_changed(session, inode, old_size, writing->len);
@@ -310,25 +327,44 @@ static int spill_ahead(struct tree_handle *handle)
     return rc == HF_TIMEOUT ? HF_FENCED : rc;
 }
 
+static int write_to(struct tree_handle *handle, struct writing *writing)
+{
+    int rc;
+
+    if (handle->inode->pseudo)
+        return HF_PERM;
+    if (writing->offset > NODE_FILE_SIZE_MAX)
+        return HF_FBIG;
+    if (writing->len == 0)
+        return HF_OK;
+    rc = spill_ahead(handle);
+    if (rc == HF_OK)
+        rc = session_change(handle->session, apply_write, writing);
+    if (rc == HF_OK)
+        session_unlock(handle->session);
+    return rc;
+}
+
 int tree_write(struct tree_handle *handle, const struct tree_caller *caller, uint64_t offset,
                const void *data, size_t len)
 {
     struct writing writing = {
         .handle = handle, .caller = caller, .offset = offset, .len = len, .data = data};
-    int rc;
 
-    if (handle->inode->pseudo)
-        return HF_PERM;
-    if (offset > NODE_FILE_SIZE_MAX || len > NODE_FILE_SIZE_MAX - offset)
-        return HF_FBIG;
-    if (len == 0)
-        return HF_OK;
-    rc = spill_ahead(handle);
-    if (rc == HF_OK)
-        rc = session_change(handle->session, apply_write, &writing);
-    if (rc == HF_OK)
-        session_unlock(handle->session);
-    return rc;
+    return write_to(handle, &writing);
+}
+
+int tree_append(struct tree_handle *handle, const struct tree_caller *caller, uint64_t believed,
+                const void *data, size_t len)
+{
+    struct writing writing = {.handle = handle,
+                              .caller = caller,
+                              .append = true,
+                              .offset = believed,
+                              .len = len,
+                              .data = data};
+
+    return write_to(handle, &writing);
 }
 
 static int punch(struct filemap *file, uint64_t offset, uint64_t len)

@@ -144,9 +144,13 @@ bool tree_is_pseudo(const struct tree_handle *handle);
 /** Reads up to `len` bytes into `data`; short at the end of the file. */
 int tree_read(struct tree_handle *handle, uint64_t offset, size_t len, uint8_t *ret_data,
               size_t *ret_len);
-/** Writes all of it or fails. With O_APPEND the kernel gives the offset. */
+/** Writes all of it or fails. */
 int tree_write(struct tree_handle *handle, const struct tree_caller *caller, uint64_t offset,
                const void *data, size_t len);
+/** The same at the end of the file. `believed` is where that was when the kernel last heard of it: another host may
+ *  have made it longer since. */
+int tree_append(struct tree_handle *handle, const struct tree_caller *caller, uint64_t believed,
+                const void *data, size_t len);
 /** One close(2) of the file: commits when something was written through it or to it. Drops `lock_owner`'s
  *  POSIX locks. */
 int tree_flush(struct tree_handle *handle, uint64_t lock_owner);

@@ -81,6 +81,13 @@ void worker_invalidate(struct session *session)
     worker_note(session, &duty);
 }
 
+void worker_tell(struct session *session)
+{
+    const struct duty duty = {.kinds = DUTY_TELL};
+
+    worker_note(session, &duty);
+}
+
 void worker_drop(struct session *session)
 {
     const struct duty duty = {.kinds = DUTY_DROP};

@@ -32,6 +32,7 @@ enum duty_kind {
     DUTY_FORGET = 1 << 5,   /**< the kernel is to forget attributes, names, listings */
     DUTY_SWEEP = 1 << 8,    /**< the same, of a session that was given up a moment ago */
     DUTY_DROP = 1 << 7,     /**< the same, and all contents */
+    DUTY_TELL = 1 << 8,     /**< the kernel is to be told what news there is, as after every duty */
 };
 
 struct duty {
@@ -86,6 +87,8 @@ void worker_chore(struct tree *tree, enum chore chore, int64_t delay);
 void worker_invalidate(struct session *session);
 /** The same, and of all contents. */
 void worker_drop(struct session *session);
+/** Queues the news that were noted in its inodes. */
+void worker_tell(struct session *session);
 /** Queues a look for sessions to evict, before its time. */
 void worker_evict(struct tree *tree);
 

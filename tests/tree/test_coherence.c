@@ -238,6 +238,55 @@ static void file_renamed_elsewhere_is_followed(void **state)
     assert_int_equal(mount_closefile(handle), HF_OK);
 }
 
+/** The kernel of b knows a size from before a appended, and gives that as the end of the file. */
+static void append_after_another_hosts_loses_neither(struct pair *pair, const char *path)
+{
+    struct tree_handle *handle;
+    char text[32];
+    uint64_t file;
+
+    assert_int_equal(mount_write_text(&pair->a, path, "one\n"), HF_OK);
+    file = know(pair, path);
+    assert_int_equal(size_of(pair, file), 4);
+    assert_int_equal(mount_write(&pair->a, path, 4, "two\n", 4), HF_OK);
+    assert_int_equal(mount_openfile(&pair->b, path, O_WRONLY | O_APPEND, 0, &handle), HF_OK);
+    kernel_clear();
+    assert_int_equal(tree_append(handle, &pair->b.caller, 4, "three\n", 6), HF_OK);
+    for (int i = 0; i < 5000 && dropped(file) != 4; i++) /* by the worker */
+        usleep(1000);
+    assert_int_equal(dropped(file), 4);
+    assert_int_equal(tree_append(handle, &pair->b.caller, 14, "four\n", 5), HF_OK);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+    assert_int_equal(mount_read_text(&pair->a, path, text, sizeof text), HF_OK);
+    assert_string_equal(text, "one\ntwo\nthree\nfour\n");
+    tree_forget(pair->b.tree, file, 1);
+}
+
+static void append_in_a_session(void **state)
+{
+    append_after_another_hosts_loses_neither(*state, "s/log");
+}
+
+static void append_in_the_shared_tree(void **state)
+{
+    append_after_another_hosts_loses_neither(*state, "log");
+}
+
+static void append_after_another_host_truncated_leaves_no_hole(void **state)
+{
+    struct pair *pair = *state;
+    struct tree_handle *handle;
+    char text[32];
+
+    assert_int_equal(mount_write_text(&pair->a, "s/log", "long ago\n"), HF_OK);
+    assert_int_equal(mount_write_text(&pair->a, "s/log", "now\n"), HF_OK);
+    assert_int_equal(mount_openfile(&pair->b, "s/log", O_WRONLY | O_APPEND, 0, &handle), HF_OK);
+    assert_int_equal(tree_append(handle, &pair->b.caller, 9, "then\n", 5), HF_OK);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+    assert_int_equal(mount_read_text(&pair->a, "s/log", text, sizeof text), HF_OK);
+    assert_string_equal(text, "now\nthen\n");
+}
+
 static void unchanged_directories_are_not_read_again(void **state)
 {
     struct pair *pair = *state;
@@ -282,10 +331,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(append_drops_the_tail_alone),          TEST(change_in_the_middle_drops_what_follows),
-        TEST(small_files_are_compared_by_the_byte), TEST(attributes_alone_drop_no_content),
-        TEST(giving_up_a_lease_drops_no_content),   TEST(file_renamed_elsewhere_is_followed),
-        TEST(overtaken_answer_holds_for_no_time),   TEST(unchanged_directories_are_not_read_again),
+        TEST(append_drops_the_tail_alone),
+        TEST(change_in_the_middle_drops_what_follows),
+        TEST(small_files_are_compared_by_the_byte),
+        TEST(attributes_alone_drop_no_content),
+        TEST(giving_up_a_lease_drops_no_content),
+        TEST(file_renamed_elsewhere_is_followed),
+        TEST(append_in_a_session),
+        TEST(append_in_the_shared_tree),
+        TEST(append_after_another_host_truncated_leaves_no_hole),
+        TEST(unchanged_directories_are_not_read_again),
+        TEST(overtaken_answer_holds_for_no_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
