@@ -665,6 +665,32 @@ static void calls_wait_for_a_server_that_comes_back(void **state)
     assert_int_equal(asker.rc, HF_OK);
 }
 
+/* Breaks the connection at every head that is asked for, but not for ever: the test is to end in any case. */
+static void break_at_heads(struct scripted_peer *peer, const Holdfast__Wire__Frame *frame,
+                           void *arg)
+{
+    const int64_t *end = arg;
+
+    if (frame->request->op_case == OP(SESSION_HEAD) && clock_boottime(&clock_system) < *end)
+        scripted_hang_up(peer);
+    else
+        serve(peer, frame, NULL);
+}
+
+static void a_question_that_breaks_every_connection_is_given_up(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t end = clock_boottime(&clock_system) + 6LL * REMOTE_READ_PATIENCE_MS * 1000000;
+    struct asker asker = {.fixture = fixture, .sid = 9};
+    uint64_t version;
+
+    begin(fixture, break_at_heads, &end);
+    ask_head(&asker);
+    assert_int_equal(asker.rc, HF_TIMEOUT);
+    assert_true(clock_boottime(&clock_system) < end);
+    assert_int_equal(commit_note(fixture, &version), HF_OK);
+}
+
 /* Gives what was asked for, one object a part, and hangs up after the second. */
 static void send_and_tear(struct scripted_peer *peer, const Holdfast__Wire__Frame *frame, void *arg)
 {
@@ -1141,6 +1167,7 @@ int main(void)
         TEST(a_lost_answer_is_asked_for_again),
         TEST(requests_are_sent_again_in_their_order),
         TEST(calls_wait_for_a_server_that_comes_back),
+        TEST(a_question_that_breaks_every_connection_is_given_up),
         TEST(the_rest_of_a_torn_answer_is_asked_for),
         TEST(a_torn_list_goes_on_behind_its_last_row),
         TEST(who_has_seen_enough_stops_the_server),

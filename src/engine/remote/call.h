@@ -40,6 +40,7 @@ struct call {
     bool left;                        /* nobody waits any more */
     bool begun;                       /* the caller has taken a part: it cannot be asked again */
     uint64_t id;                      /* on the present connection */
+    unsigned sends;                   /* how often it was sent */
     size_t bytes;                     /* encoded */
     int64_t started, sent;            /* CLOCK_BOOTTIME, ns */
     struct call_part *parts, **end;   /* that the caller has not taken yet */

@@ -12,6 +12,7 @@
 
 #define OPEN_MS 3000  /* to find a server at all */
 #define CLOSE_MS 1000 /* for what is queued at the end */
+#define SENDS_MAX 4
 #define LOOK_AGAIN_MS                                                                              \
     500 /* a waiting thread looks at CLOCK_BOOTTIME, which no condition can wait for */
 
@@ -173,6 +174,13 @@ static int64_t patience_of(const struct link *link)
     return (link->host.identity.host_name ? REMOTE_READ_PATIENCE_MS : REMOTE_PATIENCE_MS) * LINK_MS;
 }
 
+/* Since when a call waits for a server. One that was sent so often may itself be what breaks the connections: then
+ * contact in between counts for nothing. */
+static int64_t waits_since(const struct link *link, const struct call *call)
+{
+    return call->sends > SENDS_MAX ? call->started : at_least(link->away, call->started);
+}
+
 /* Until when a call may wait. */
 static int64_t limit_of(const struct link *link, const struct call *call)
 {
@@ -181,7 +189,7 @@ static int64_t limit_of(const struct link *link, const struct call *call)
     if (is_away(link) && is_for_the_host(link, call))
         limit = contact_deadline(&link->host.contact);
     else if (is_away(link))
-        limit = at_least(link->away, call->started) + patience_of(link);
+        limit = waits_since(link, call) + patience_of(link);
     return link->closing ? at_most(limit, link->closing) : limit;
 }
 

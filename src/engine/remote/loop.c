@@ -319,6 +319,7 @@ static void send_call(struct link *link, struct call *call)
     call->state = CALL_SENDING;
     call->id = frame.id = link->next_id++;
     call->sent = now_of(link);
+    call->sends++;
     link->in_flight += call->bytes;
     link->counters.requests++;
     frame.body_case = HOLDFAST__WIRE__FRAME__BODY_REQUEST;

@@ -14,7 +14,8 @@
  * When the connection breaks, requests that are not answered wait, and are sent again on the next one, marked
  * `retry`: the server tells what became of them. A call of a host session, and one that brings or
  * syncs what it commits, waits at most until its deadline (store_host_deadline()), another at most REMOTE_PATIENCE_MS, or REMOTE_READ_PATIENCE_MS if the handle is a
- * mount's, which has something to show meanwhile; then it returns HF_TIMEOUT.
+ * mount's, which has something to show meanwhile; then it returns HF_TIMEOUT. So does one that was sent time and again,
+ * and each time the connection broke.
  */
 #ifndef ENGINE_REMOTE_REMOTE_H
 #define ENGINE_REMOTE_REMOTE_H
