@@ -551,18 +551,6 @@ int session_change(struct session *session, int (*apply)(struct session *, void 
     return change_session(session, apply, arg);
 }
 
-static int apply_nothing(struct session *session, void *arg)
-{
-    (void)session;
-    (void)arg;
-    return HF_OK;
-}
-
-int session_admit(struct session *session)
-{
-    return session_change(session, apply_nothing, NULL);
-}
-
 int session_admit_now(struct session *session)
 {
     int rc = session_lock(session);

@@ -149,9 +149,8 @@ int session_directory(struct session *session, uint64_t ino, struct inode **ret_
  */
 int session_change(struct session *session, int (*apply)(struct session *session, void *arg),
                    void *arg);
-/** As session_change() with nothing to change: the session is locked, and may be changed. */
-int session_admit(struct session *session);
-/** The same without waiting for a lease that is pinned elsewhere. */
+/** As session_change() with nothing to change, and without waiting for a lease that is pinned elsewhere: the session
+ *  is locked, and may be changed. */
 int session_admit_now(struct session *session);
 /** The time for what changes now. */
 int64_t session_now(const struct session *session);

@@ -344,23 +344,26 @@ int top_make_session(struct tree *tree, const struct tree_caller *caller, const 
 
 /* --- rmdir -------------------------------------------------------------------------------------- */
 
-/** Under the lease: nothing in it? */
-static int apply_check_empty(struct session *session, void *arg)
+static int check_empty(struct session *session)
 {
-    (void)arg;
     return directory_check_empty(session, session->top);
 }
 
-/** Takes the lease, sees that it is empty, and commits. Returns with the session locked. */
+/**
+ * Takes the lease, sees that it is empty, and commits. Returns with the session locked. A session that is pinned
+ * elsewhere is not waited for: meanwhile nothing else could be done in the top directory.
+ */
 static int prepare_removal(struct session *session)
 {
-    int rc = session_change(session, apply_check_empty, NULL);
+    int rc = session_admit_now(session);
 
     if (rc != HF_OK)
         return rc;
-    rc = session_commit(session, session->change_seq, false);
+    rc = check_empty(session);
     if (rc == HF_OK)
-        rc = apply_check_empty(session, NULL); /* the lock was let go */
+        rc = session_commit(session, session->change_seq, false);
+    if (rc == HF_OK)
+        rc = check_empty(session); /* the lock was let go */
     if (rc != HF_OK)
         session_unlock(session);
     return rc;
@@ -411,10 +414,11 @@ int top_remove_session(struct tree *tree, const char *name)
 
 /* --- rename ------------------------------------------------------------------------------------- */
 
-/** Takes a session's lease for a rename and tells its token, and the host session that has it. */
+/** Takes a session's lease for a rename (without waiting, too) and tells its token, and the host session that has
+ *  it. */
 static int take_token(struct session *session, uint64_t *ret_token, uint64_t *ret_host)
 {
-    int rc = session_admit(session);
+    int rc = session_admit_now(session);
 
     if (rc != HF_OK)
         return rc;
