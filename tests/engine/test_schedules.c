@@ -5,7 +5,8 @@
  * longer, and in the end everybody is served or refused.
  *
  * Over the memory engine everything happens on one thread, so that a seed says all. The sqlite engine has threads of its
- * own, which tell and bury when they come to it; there the order of those who wait is left to the contract suite.
+ * own, which tell and bury when they come to it; there the
+ * order of those who wait is left to the contract suite.
  *
  * HOLDFAST_SEED sets the seed, HOLDFAST_RUNS the number of schedules (over sqlite: one of 400).
  */
@@ -74,6 +75,7 @@ struct sim_host {
 struct place {
     uint64_t host; /* number */
     int64_t patient_until;
+    bool doubtful; /* it was dead meanwhile */
 };
 
 struct sim_session {
@@ -172,7 +174,7 @@ static void add_place(struct sim_session *session, uint64_t number, int64_t pati
         if (session->queue[i].host == number)
             return;
     assert_true(session->nqueue < sizeof session->queue / sizeof session->queue[0]);
-    session->queue[session->nqueue++] = (struct place){number, patient_until};
+    session->queue[session->nqueue++] = (struct place){number, patient_until, false};
 }
 
 /* The holder has changed to `next`: nobody who lives and has patience was before it. */
@@ -183,7 +185,7 @@ static void check_turn(struct sim *sim, struct sim_session *session, uint64_t ne
 
         if (place->host == next)
             return;
-        if (sim->now < place->patient_until && is_alive(sim, place->host))
+        if (!place->doubtful && sim->now < place->patient_until && is_alive(sim, place->host))
             fail_msg("host %" PRIu64 " was passed by host %" PRIu64, place->host, next);
     }
 }
@@ -210,7 +212,7 @@ static void check_held(struct sim *sim, struct sim_session *session, const struc
 {
     assert_true(held->token >= session->last_token);
     if (held->token > session->last_token) {
-        if (sim->pumped) /* else somebody may have died and come back between the steps */
+        if (sim->pumped) /* else a restart may give a place back, or not */
             check_turn(sim, session, held->host);
         sim->grants++;
         session->last_token = held->token;
@@ -221,12 +223,12 @@ static void check_held(struct sim *sim, struct sim_session *session, const struc
     drop_place(session, held->host);
 }
 
-/* Who is dead for a moment has lost its place, even if a server that was restarted takes it for alive again. */
-static void drop_dead(struct sim *sim, struct sim_session *session)
+/* Who is dead loses its place. But a server that is restarted before it has noticed takes it for alive again, and the
+ * place may or may not be there. */
+static void doubt_dead(struct sim *sim, struct sim_session *session)
 {
-    for (size_t i = session->nqueue; i-- > 0;)
-        if (!is_alive(sim, session->queue[i].host))
-            drop_place(session, session->queue[i].host);
+    for (size_t i = 0; i < session->nqueue; i++)
+        session->queue[i].doubtful |= !is_alive(sim, session->queue[i].host);
 }
 
 /* After each step: tokens only grow, and a token has one holder. */
@@ -246,7 +248,7 @@ static void check(struct sim *sim)
             check_held(sim, session, found);
         else
             session->holder = 0;
-        drop_dead(sim, session);
+        doubt_dead(sim, session);
     }
 }
 
