@@ -103,6 +103,50 @@ static void a_late_fault_happens_after_the_call_was_made(void **state)
     store_close(store);
 }
 
+static uint64_t register_host(struct store *store, const char *name)
+{
+    struct host_identity identity = {.host_name = name, .incarnation = 1};
+    uint64_t host = 0;
+
+    assert_int_equal(store_host_register(store, &identity, NULL, &host, NULL), HF_OK);
+    return host;
+}
+
+static int note_waiting(const struct lease_info *info, void *arg)
+{
+    *(size_t *)arg = info->nwaiting;
+    return 0;
+}
+
+static void who_asked_stands_in_the_queue_though_the_answer_was_lost(void **state)
+{
+    struct store *store = open_url("faulty(lease_ask@1:EIO!)+memory:");
+    uint64_t holder = register_host(store, "holder"), asker = register_host(store, "asker");
+    struct scene scene;
+    struct commit first;
+    struct lease lease, asked = {.token = 77};
+    int64_t again = 88;
+    size_t waiting = 0;
+
+    (void)state;
+    scene_init(&scene, store);
+    first = scene_commit(&scene, 0, 0, 0, scene_note(&scene, "note"));
+    assert_int_equal(store_session_create(store, holder, "alpha", &first, &lease, NULL), HF_OK);
+    assert_int_equal(store_lease_ask(store, asker, lease.sid, 9000, &asked, &again, NULL), HF_IO);
+    assert_int_equal(again, 88); /* untouched */
+    assert_int_equal(store_lease_list(store, note_waiting, &waiting, NULL), HF_OK);
+    assert_int_equal(waiting, 1);
+    assert_int_equal(store_lease_ask(store, asker, lease.sid, 9000, &asked, &again, NULL),
+                     HF_PENDING);
+    assert_int_equal(asked.token, 77);
+    assert_true(again != 88);
+    assert_int_equal(store_lease_release(store, holder, lease.sid, lease.token, NULL), HF_OK);
+    assert_int_equal(store_lease_ask(store, asker, lease.sid, 9000, &asked, &again, NULL), HF_OK);
+    assert_int_equal(asked.token, lease.token + 1);
+    scene_clear(&scene);
+    store_close(store);
+}
+
 static void a_bad_specification_is_refused_with_a_sentence(void **state)
 {
     static const char *const bad[] = {
@@ -183,6 +227,7 @@ int main(void)
         cmocka_unit_test(a_sticky_fault_lasts_until_it_is_cleared),
         cmocka_unit_test(any_counts_all_calls),
         cmocka_unit_test(a_late_fault_happens_after_the_call_was_made),
+        cmocka_unit_test(who_asked_stands_in_the_queue_though_the_answer_was_lost),
         cmocka_unit_test(a_bad_specification_is_refused_with_a_sentence),
         cmocka_unit_test(calls_are_counted_and_told),
         cmocka_unit_test(every_call_has_a_name_of_its_own),
