@@ -429,6 +429,8 @@ void peer_reply(struct peer *peer, uint64_t id, const Holdfast__Wire__Reply *rep
 
 void peer_notice(struct peer *peer, uint64_t host, const struct store_event *event)
 {
+    if (event->kind == EVENT_MISSED)
+        waiting_missed(peer->server->waits, peer->tenant->store, host);
     if (event->kind == EVENT_LEASE_ANSWERED)
         waiting_answered(peer->server->waits, peer->tenant->store, host, event->sid);
     else if (visible_event(peer, event))

@@ -317,6 +317,30 @@ void waiting_answered(struct waits *waits, const struct store *store, uint64_t h
     pthread_mutex_unlock(&waits->lock);
 }
 
+struct missing {
+    const struct store *store;
+    uint64_t host;
+};
+
+static void ask_again(struct hnode *node, void *arg)
+{
+    struct wait *wait = HTABLE_ENTRY(node, struct wait, node);
+    const struct missing *missing = arg;
+
+    if (wait->store == missing->store && wait->host == missing->host)
+        submit(wait);
+}
+
+void waiting_missed(struct waits *waits, const struct store *store, uint64_t host)
+{
+    struct missing missing = {store, host};
+
+    pthread_mutex_lock(&waits->lock);
+    if (!waits->frozen)
+        htable_each(&waits->table, ask_again, &missing);
+    pthread_mutex_unlock(&waits->lock);
+}
+
 struct leaving {
     const struct peer *peer;
     uint64_t id; /* 0: all */

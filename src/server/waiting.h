@@ -6,7 +6,7 @@
  *                   ^        |
  *                   |        | HF_PENDING: stands in the store's queue
  *                   |        v
- *                   +---- waits: EVENT_LEASE_ANSWERED, or the time that the store named
+ *                   +---- waits: EVENT_LEASE_ANSWERED or _MISSED, or the time that the store named
  *                            |
  *                            +-- cancelled, connection lost --> HF_INTR, store_lease_withdraw()
  *
@@ -38,6 +38,8 @@ void waiting_start(struct waits *waits, struct request *request, struct store *s
                    uint64_t sid, uint32_t wait_ms);
 /** The store has an answer (EVENT_LEASE_ANSWERED). */
 void waiting_answered(struct waits *waits, const struct store *store, uint64_t host, uint64_t sid);
+/** Answers to the host may have been lost (EVENT_MISSED): asks again for all that it waits for. */
+void waiting_missed(struct waits *waits, const struct store *store, uint64_t host);
 /** Answers the peer's request `id` with HF_INTR, if it waits and is not just being granted. */
 void waiting_cancel(struct waits *waits, const struct peer *peer, uint64_t id);
 /** Drops all requests of a peer whose connection is gone. */

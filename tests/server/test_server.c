@@ -2,6 +2,7 @@
 /* The service, spoken to frame by frame. */
 #include <arpa/inet.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,6 +306,42 @@ static void who_waits_is_granted_the_lease_when_it_is_given_back(void **state)
     assert_int_equal(frame_status(frame), HF_OK);
     assert_true(frame->reply->lease->token > token);
     frame_free(frame);
+    client_close(a);
+    client_close(b);
+}
+
+/* From now on every event that answers one who waits is damaged when it is read. */
+static void damage_answers(struct rig *rig)
+{
+    char sql[200];
+    sqlite3 *db;
+
+    snprintf(sql, sizeof sql,
+             "CREATE TRIGGER damage AFTER INSERT ON event WHEN new.kind = %d "
+             "BEGIN UPDATE event SET sum = sum + 1 WHERE id = new.id; END",
+             EVENT_LEASE_ANSWERED);
+    assert_int_equal(sqlite3_open(test_pki_path(&rig->pki, "store.db"), &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, RIG_PATIENCE_MS);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void who_waits_is_granted_the_lease_though_that_event_was_lost(void **state)
+{
+    struct rig *rig = *state;
+    struct client *a, *b;
+    Holdfast__Wire__Event event;
+    uint64_t sid, token, id;
+
+    rig_start(rig);
+    a = client_host(rig, "host-a", 1);
+    b = client_host(rig, "host-b", 2);
+    assert_int_equal(call_create(a, a->host, "one", "first", false, &sid, &token), HF_OK);
+    damage_answers(rig);
+    id = send_acquire(b, b->host, sid, 10 * RIG_PATIENCE_MS);
+    assert_true(client_event(a, EVENT_LEASE_RECALLED, RIG_PATIENCE_MS, &event));
+    assert_int_equal(call_release(a, a->host, sid, token, false), HF_OK);
+    assert_true(client_answered(b, id, RIG_PATIENCE_MS / 2));
     client_close(a);
     client_close(b);
 }
@@ -872,6 +909,7 @@ int main(void)
         TEST(a_host_that_comes_back_in_time_keeps_its_leases),
         TEST(a_host_whose_connection_ended_is_replaced_in_seconds),
         TEST(who_waits_is_granted_the_lease_when_it_is_given_back),
+        TEST(who_waits_is_granted_the_lease_though_that_event_was_lost),
         TEST(many_waits_hold_up_nothing),
         TEST(a_wait_that_is_given_up_leaves_the_queue),
         TEST(a_wait_cancelled_before_it_began_is_answered),
