@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tree/handle.h"
+#include "tree/kernel.h"
 #include "tree/lease.h"
 #include "tree/leasewait.h"
 #include "tree/table.h"
@@ -33,17 +34,56 @@ void filelocks_init(struct filelocks *filelocks)
     filelocks->next_ticket = SHARED_TICKET;
 }
 
-/** Takes it off the list and tells who waits. */
+static void answer(struct filelock_wait *wait, int status)
+{
+    wait->done(status, wait->arg);
+    free(wait);
+}
+
+/** Takes it off the list and tells who waits; of a grant not before the kernel knows what others have written. */
 static void finish(struct filelock_wait *wait, int status)
 {
-    struct filelock_wait **at = &wait->tree->filelocks.waits;
+    struct tree *tree = wait->tree;
+    struct filelock_wait **at = &tree->filelocks.waits;
 
     while (*at && *at != wait)
         at = &(*at)->next;
     if (*at)
         *at = wait->next;
-    wait->done(status, wait->arg);
-    free(wait);
+    if (status != HF_OK || table_exclusive(tree->shared)) {
+        answer(wait, status);
+        return;
+    }
+    wait->next = tree->filelocks.granted;
+    tree->filelocks.granted = wait;
+    worker_chore(tree, CHORE_LOCKS, 0);
+}
+
+/** What was written under a lock is there for who has it next, also through a file that was open before. */
+static void look_at_content(struct tree *tree)
+{
+    struct session *shared = tree->shared;
+
+    pthread_mutex_lock(&shared->lock);
+    if (shared->loaded)
+        session_refresh(shared);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+static void answer_granted(struct tree *tree)
+{
+    struct filelock_wait *wait, *next;
+
+    pthread_mutex_lock(&tree->filelocks.lock);
+    wait = tree->filelocks.granted;
+    tree->filelocks.granted = NULL;
+    pthread_mutex_unlock(&tree->filelocks.lock);
+    if (wait)
+        look_at_content(tree);
+    for (; wait; wait = next) {
+        next = wait->next;
+        answer(wait, HF_OK);
+    }
 }
 
 static void cancel(struct filelock_wait *wait, int status)
@@ -58,11 +98,16 @@ static void forget_owed(struct tree *tree);
 void filelocks_clear(struct tree *tree)
 {
     struct filelocks *filelocks = &tree->filelocks;
+    struct filelock_wait *wait;
 
     pthread_mutex_lock(&filelocks->lock);
     while (filelocks->waits)
         cancel(filelocks->waits, HF_INTR);
     forget_owed(tree);
+    while ((wait = filelocks->granted) != NULL) {
+        filelocks->granted = wait->next;
+        answer(wait, HF_OK);
+    }
     pthread_mutex_unlock(&filelocks->lock);
     pthread_mutex_destroy(&filelocks->lock);
 }
@@ -239,6 +284,8 @@ static int lock_shared(struct tree_handle *handle, const struct lock_request *re
     else
         rc = try_both(tree, request, NULL);
     pthread_mutex_unlock(&tree->filelocks.lock);
+    if (rc == HF_OK && request->type != LOCK_TYPE_NONE)
+        look_at_content(tree);
     return rc;
 }
 
@@ -258,6 +305,7 @@ void filelock_retry(struct tree *tree)
             finish(w, rc);
     }
     pthread_mutex_unlock(&tree->filelocks.lock);
+    answer_granted(tree);
 }
 
 /**
@@ -309,6 +357,7 @@ static int lock_session(struct tree_handle *handle, const struct lock_request *r
     if (rc != HF_OK)
         return rc;
     rc = lock_set(session->tree->locks, request, wait, done, arg, ret_ticket);
+    kernel_tell_news(session); /* of what came with the lease */
     session_unlock(session);
     return rc;
 }

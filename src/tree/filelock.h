@@ -10,6 +10,9 @@
  *                      v                       v
  *                  waits there             waits for EVENT_LOCKS_CHANGED, then starts again
  *
+ * Who gets a lock sees what was written under it before, as with one kernel: the shared tree is brought up to date, and
+ * the kernel told to drop what it has of it, before the grant is answered.
+ *
  * The locks in the store's table end with the host session. When it was taken for dead (the mount was cut off for
  * longer than its TTL), another host may have had them since: the open files that had one answer EIO from then
  * on, to reads, writes and locks, until they are closed.
@@ -29,7 +32,8 @@ struct filelocks {
     /** Everything here; recursive, since granting one request may end the waiting of another. */
     pthread_mutex_t lock;
     struct filelock_wait *waits;
-    struct owed_unlock *owed; /* in order: the store could not be told of them */
+    struct filelock_wait *granted; /* to be answered by the worker */
+    struct owed_unlock *owed;      /* in order: the store could not be told of them */
     uint64_t next_ticket;
 };
 

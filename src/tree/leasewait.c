@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "tree/kernel.h"
 #include "tree/lease.h"
 #include "tree/table.h"
 
@@ -202,6 +203,11 @@ void leasewait_look(struct session *session)
     rc = lease_ask(session, PATIENCE_MS, &at);
     if (rc == HF_OK) /* it is granted, or was here already */
         rc = session_admit_now(session);
+    if (rc == HF_OK && session->news) {
+        kernel_tell_news(session); /* the lock was let go */
+        session_unlock(session);
+        rc = session_admit_now(session);
+    }
     if (rc == HF_OK) {
         set_locks(session);
         session_unlock(session);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,6 +288,78 @@ static void append_after_another_host_truncated_leaves_no_hole(void **state)
     assert_string_equal(text, "now\nthen\n");
 }
 
+static struct lock_request whole_file(uint64_t file, enum lock_type type)
+{
+    return (struct lock_request){
+        .inode = file, .kind = LOCK_POSIX, .type = type, .end = UINT64_MAX, .owner = 7, .pid = 7};
+}
+
+/** What was under a lock is read by who has it next, though its file was open all the time. */
+static void lock_comes_with_what_was_written_under_it(void **state)
+{
+    struct pair *pair = *state;
+    struct tree_handle *handle;
+    struct lock_request request;
+    uint64_t file;
+
+    assert_int_equal(mount_write_text(&pair->a, "f", "one"), HF_OK);
+    file = know(pair, "f");
+    request = whole_file(file, LOCK_TYPE_WRITE);
+    assert_int_equal(mount_openfile(&pair->b, "f", O_RDWR, 0, &handle), HF_OK);
+    request.handle = (uint64_t)(uintptr_t)handle;
+    assert_int_equal(mount_write(&pair->a, "f", 0, "two", 3), HF_OK);
+    kernel_clear();
+    assert_int_equal(tree_lock(handle, &request, false, NULL, NULL, NULL), HF_OK);
+    assert_int_equal(dropped(file), 0);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+    tree_forget(pair->b.tree, file, 1);
+}
+
+struct grant {
+    uint64_t file;
+    int64_t dropped; /* when it was answered */
+    atomic_int status;
+};
+
+static void note_grant(int status, void *arg)
+{
+    struct grant *grant = arg;
+
+    grant->dropped = dropped(grant->file);
+    atomic_store(&grant->status, status);
+}
+
+static void awaited_lock_comes_with_what_was_written_under_it(void **state)
+{
+    struct pair *pair = *state;
+    struct grant grant = {.status = HF_PENDING};
+    struct tree_handle *ours, *theirs;
+    struct lock_request request;
+    uint64_t ticket;
+
+    assert_int_equal(mount_write_text(&pair->a, "f", "one"), HF_OK);
+    grant.file = know(pair, "f");
+    assert_int_equal(mount_openfile(&pair->a, "f", O_RDWR, 0, &theirs), HF_OK);
+    assert_int_equal(mount_openfile(&pair->b, "f", O_RDWR, 0, &ours), HF_OK);
+    request = whole_file(grant.file, LOCK_TYPE_WRITE);
+    request.handle = (uint64_t)(uintptr_t)theirs;
+    assert_int_equal(tree_lock(theirs, &request, false, NULL, NULL, NULL), HF_OK);
+    request.handle = (uint64_t)(uintptr_t)ours;
+    assert_int_equal(tree_lock(ours, &request, true, note_grant, &grant, &ticket), HF_PENDING);
+    kernel_clear();
+    assert_int_equal(tree_write(theirs, &pair->a.caller, 0, "two", 3), HF_OK);
+    request = whole_file(grant.file, LOCK_TYPE_NONE);
+    request.handle = (uint64_t)(uintptr_t)theirs;
+    assert_int_equal(tree_lock(theirs, &request, false, NULL, NULL, NULL), HF_OK);
+    for (int i = 0; i < 5000 && atomic_load(&grant.status) == HF_PENDING; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(&grant.status), HF_OK);
+    assert_int_equal(grant.dropped, 0);
+    assert_int_equal(mount_closefile(theirs), HF_OK);
+    assert_int_equal(mount_closefile(ours), HF_OK);
+    tree_forget(pair->b.tree, grant.file, 1);
+}
+
 static void unchanged_directories_are_not_read_again(void **state)
 {
     struct pair *pair = *state;
@@ -337,6 +410,8 @@ int main(void)
         TEST(attributes_alone_drop_no_content),
         TEST(giving_up_a_lease_drops_no_content),
         TEST(file_renamed_elsewhere_is_followed),
+        TEST(lock_comes_with_what_was_written_under_it),
+        TEST(awaited_lock_comes_with_what_was_written_under_it),
         TEST(append_in_a_session),
         TEST(append_in_the_shared_tree),
         TEST(append_after_another_host_truncated_leaves_no_hole),
