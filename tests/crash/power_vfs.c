@@ -476,7 +476,8 @@ void power_fail_syncs(uint64_t n, uint64_t count)
 static bool write_file(const char *path, const struct buf *content)
 {
     FILE *file = fopen(path, "w");
-    bool ok = file && fwrite(content->data, 1, content->len, file) == content->len;
+    bool ok =
+        file && (content->len == 0 || fwrite(content->data, 1, content->len, file) == content->len);
 
     return file && fclose(file) == 0 && ok;
 }

@@ -83,6 +83,26 @@ static void check_tokens(struct world *world, unsigned session)
     free(output);
 }
 
+/* What the store has of a session, to compare with what a mount shows. */
+static void print_kept(struct world *world, unsigned session)
+{
+    char operand[40];
+    const char *const log[] = {"holdfast", "session", "log", "--json", operand, NULL};
+    const char *const cat[] = {"holdfast", "session", "cat", operand, NULL};
+    const char *const audit[] = {"holdfast", "lease", "audit", operand, NULL};
+    const char *const *const commands[] = {log, audit, cat};
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char *output = NULL;
+
+        snprintf(operand, sizeof operand, "session-%u%s", session,
+                 commands[i] == cat ? ":log" : "");
+        if (service_run(&world->service, commands[i], &output) == 0)
+            printf("--- %s %s %s\n%s", commands[i][1], commands[i][2], operand, output);
+        free(output);
+    }
+}
+
 /* --- a round ------------------------------------------------------------------------------------------ */
 
 /* Opens for writing as soon as the session is to be had. -1: not within the time. */
@@ -119,7 +139,7 @@ static void *b_main(void *arg)
 
         writer_log(&round->world->b, s, path, sizeof path);
         do {
-            fd = open_until(path, O_WRONLY | O_APPEND, round->until);
+            fd = open_until(path, O_WRONLY | O_CREAT | O_APPEND, round->until);
             error = fd < 0 ? errno : writer_line(fd, 'B', round->writers[s].round, 0);
             if (fd >= 0 && close(fd) != 0 && error == 0)
                 error = errno;
@@ -169,8 +189,10 @@ static void run_round(struct world *world, unsigned number)
         fail_msg("B was not let in: %s", strerror((int)round.failed));
     for (unsigned s = 0; s < world->sessions; s++) {
         writer_check(&writers[s], &world->b, &lines_of_b);
-        if (lines_of_b != 1)
+        if (lines_of_b != 1) {
+            print_kept(world, s);
             fail_msg("session %u: B's line is there %u times", s, lines_of_b);
+        }
         check_tokens(world, s);
     }
 }
