@@ -229,18 +229,51 @@ static void late_writers_change_nothing(void **state)
     }
 }
 
-/* What A had not committed is kept, and the trail says what happened. */
+/* Whether the trail of a session has such an event. */
+static bool is_in_trail(struct world *world, const char *session, const char *event)
+{
+    const char *const argv[] = {"holdfast", "lease", "audit", "--json", session, NULL};
+    char *output = NULL;
+    bool found;
+
+    assert_int_equal(service_run(&world->service, argv, &output), 0);
+    found = output && strstr(output, event);
+    free(output);
+    return found;
+}
+
+/* What A had not committed when it was stopped is refused, and kept; the trail says what happened. */
 static void late_work_is_kept_aside(void **state)
 {
     struct world *world = *state;
-    const char *const argv[] = {"holdfast", "lease", "audit", "--json", NULL};
-    char *output = NULL;
+    int64_t until;
+    char path[400];
+    int a, b;
 
-    assert_int_equal(service_run(&world->service, argv, &output), 0);
-    assert_non_null(output);
-    assert_non_null(strstr(output, "\"rescue\""));
-    assert_true(strstr(output, "\"renewal-failed\"") || strstr(output, "\"takeover\""));
-    free(output);
+    snprintf(path, sizeof path, "%s/late", world->a.mountpoint);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/late/log", world->a.mountpoint);
+    a = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    assert_true(a >= 0);
+    assert_int_equal(fsync(a), 0);
+    assert_int_equal(writer_line(a, 'A', 0, 0), 0);
+    kill(world->a.pid, SIGSTOP);
+    snprintf(path, sizeof path, "%s/late/log", world->b.mountpoint);
+    until = now_ms() + 6 * TTL_MS;
+    b = open_until(path, O_WRONLY | O_APPEND, until);
+    kill(world->a.pid, SIGCONT);
+    assert_true(b >= 0);
+    assert_int_equal(writer_line(b, 'B', 0, 0), 0);
+    assert_int_equal(close(b), 0);
+    assert_int_equal(close(a), -1);
+    assert_int_equal(errno, EIO);
+    while (!is_in_trail(world, "late", "\"rescue\"")) {
+        if (now_ms() > until)
+            fail_msg("there is no rescue version");
+        pause_ms(50);
+    }
+    assert_true(is_in_trail(world, "late", "\"renewal-failed\"") ||
+                is_in_trail(world, "late", "\"takeover\""));
 }
 
 /* --- the world ---------------------------------------------------------------------------------------- */
