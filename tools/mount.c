@@ -169,6 +169,11 @@ static int open_mount(struct mounting *m, struct hf_error *err)
     return fuse_mount_new(&options, &m->mount, err);
 }
 
+static void report(const char *sentence)
+{
+    log_warn("%s", sentence);
+}
+
 static int open_tree(struct mounting *m, struct hf_error *err)
 {
     struct tree_options options = {.memory_limit = m->options.memory,
@@ -178,7 +183,8 @@ static int open_tree(struct mounting *m, struct hf_error *err)
                                    .read_only = m->options.read_only,
                                    .root_uid = geteuid(),
                                    .root_gid = getegid(),
-                                   .kernel = fuse_mount_kernel(m->mount)};
+                                   .kernel = fuse_mount_kernel(m->mount),
+                                   .report = report};
     struct identity identity;
     int status = identity_read(m->place, &identity, err);
 

@@ -484,6 +484,11 @@ int session_spill(struct session *session, struct inode *inode)
 
 /* --- losing and failing ------------------------------------------------------------------------ */
 
+static const char *name_of(const struct session *session)
+{
+    return session->name ? session->name : "without a name";
+}
+
 /** Hands uncommitted work to the store as a rescue version. The lock is let go meanwhile. */
 static int rescue(struct session *session, const char *reason)
 {
@@ -509,7 +514,12 @@ static int rescue(struct session *session, const char *reason)
     pthread_cond_broadcast(&session->cond);
     free(objects);
     meta_strings_free(&meta);
+    if (rc == HF_OK && session->sid != SHARED_SID)
+        tree_report(tree, "session %s: %s; what was not committed is kept as rescue version %llu",
+                    name_of(session), reason, (unsigned long long)id);
     if (rc == HF_NOENT) { /* nor is there a session any more that it could be a version of */
+        tree_report(tree, "session %s is gone, and what was not committed in it with it",
+                    name_of(session));
         atomic_fetch_add(&tree->abandoned, 1);
         rc = HF_OK;
     }
@@ -648,6 +658,10 @@ static void session_doubt(struct session *session)
 {
     session_set_phase(session, PHASE_LOST);
     session->fenced = false;
+    tree_report(
+        session->tree,
+        "session %s: the store has not answered a commit; changes are refused until it does",
+        name_of(session));
     worker_invalidate(session);
     put_off(session);
 }

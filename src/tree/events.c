@@ -270,6 +270,11 @@ static bool register_anew(struct tree *tree)
         worker_chore(tree, CHORE_HOST_LOST, REGISTER_AGAIN_NS);
         return false;
     }
+    tree_report(
+        tree,
+        "the store took this mount for dead: it has lost its leases, and goes on as host session "
+        "%llu",
+        (unsigned long long)tree_host(tree));
     filelock_lost(tree);
     while (table_each(tree, take_old_lease, NULL) != HF_OK)
         continue; /* out of memory: others have to give some back */

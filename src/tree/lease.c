@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/lease.h"
 
-#include <assert.h>
 #include <stdio.h>
 
 #include "tree/commit.h"
@@ -39,8 +38,6 @@ static int catch_up(struct session *session, const struct lease *lease)
 {
     int rc = HF_OK;
 
-    /* A change without a lease cannot be; but if it could, it must not be thrown away. */
-    assert(session->phase == PHASE_CLEAN);
     if (!session->loaded || lease->head.version != session->version) {
         rc = session_load(session, &lease->head, NULL);
         worker_invalidate(session);
@@ -166,6 +163,10 @@ int lease_acquire(struct session *session, uint32_t wait_ms)
     pthread_cond_broadcast(&session->cond);
     if (rc != HF_OK || lease.token <= session->lost || host != tree_host(tree))
         return rc; /* what was taken away before it arrived has to be asked for again */
+    /* Work that could not be saved while the lease was asked for is not loaded over. Nobody knows of the lease
+     * then: it is given back when it is recalled. */
+    if (session->phase != PHASE_CLEAN)
+        return HF_FAILED;
     rc = catch_up(session, &lease);
     lease_granted(session, host, lease.token);
     return rc;

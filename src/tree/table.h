@@ -96,4 +96,7 @@ double table_timeout(const struct session *session);
 #define INODE_SID(inode) ((inode) >> 40)
 #define INODE_INO(inode) ((inode)&NODE_INO_MAX)
 
+/** Tells the mount's owner a sentence (tree_options.report). */
+void tree_report(struct tree *tree, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 #endif

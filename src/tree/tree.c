@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/tree.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,19 @@ static int register_host(struct tree *tree, struct hf_error *err)
     if (rc == HF_OK)
         tree->distant = store_host_deadline(tree->store, tree_host(tree)) != INT64_MAX;
     return rc;
+}
+
+void tree_report(struct tree *tree, const char *format, ...)
+{
+    char sentence[512];
+    va_list args;
+
+    if (!tree->options.report)
+        return;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    tree->options.report(sentence);
 }
 
 int tree_open(struct store *store, const struct tree_options *options, struct tree **ret_tree,

@@ -61,6 +61,10 @@ struct tree_options {
     gid_t root_gid;
     const struct clock *clock; /**< NULL: clock_system */
     struct tree_kernel kernel;
+    /** What the mount's owner should know of: a lease that was lost, work that was kept aside, a store that does
+     *  not answer. A sentence, for the log. Any thread, maybe with locks held: it must not call the tree. NULL:
+     *  nobody is told. */
+    void (*report)(const char *sentence);
 };
 
 /** Who asks. */

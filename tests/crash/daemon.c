@@ -159,6 +159,19 @@ void daemon_forget_store(struct daemon *daemon)
     }
 }
 
+bool daemon_has_logged(const struct daemon *daemon, const char *text)
+{
+    FILE *log = fopen(daemon->log, "r");
+    char line[1000];
+    bool found = false;
+
+    while (log && !found && fgets(line, sizeof line, log))
+        found = strstr(line, text) != NULL;
+    if (log)
+        fclose(log);
+    return found;
+}
+
 void daemon_print_log(const struct daemon *daemon)
 {
     FILE *log = fopen(daemon->log, "r");

@@ -31,6 +31,8 @@ bool daemon_stop(struct daemon *daemon);
 bool daemon_check_store(struct daemon *daemon);
 /** Begins with a new store. */
 void daemon_forget_store(struct daemon *daemon);
+/** Whether the mount has printed a line with this in it. */
+bool daemon_has_logged(const struct daemon *daemon, const char *text);
 void daemon_print_log(const struct daemon *daemon);
 void daemon_remove(struct daemon *daemon);
 

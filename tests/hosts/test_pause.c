@@ -272,6 +272,7 @@ static void late_work_is_kept_aside(void **state)
             fail_msg("there is no rescue version");
         pause_ms(50);
     }
+    assert_true(daemon_has_logged(&world->a, "session late: "));
     assert_true(is_in_trail(world, "late", "\"renewal-failed\"") ||
                 is_in_trail(world, "late", "\"takeover\""));
 }

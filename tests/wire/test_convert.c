@@ -17,14 +17,15 @@
         uint8_t *wire_bytes_ = malloc(wire_len_ + 1);                                              \
         assert_non_null(wire_bytes_);                                                              \
         holdfast__wire__##name##__pack((message), wire_bytes_);                                    \
-        __auto_type wire_copy_ = holdfast__wire__##name##__unpack(NULL, wire_len_, wire_bytes_);   \
+        __typeof__(holdfast__wire__##name##__unpack(NULL, 0, NULL)) wire_copy_ =                   \
+            holdfast__wire__##name##__unpack(NULL, wire_len_, wire_bytes_);                        \
         assert_non_null(wire_copy_);                                                               \
         free(wire_bytes_);                                                                         \
         wire_copy_;                                                                                \
     })
 
 /* Tests a type with strings: its reader needs an arena. */
-#define ROUND_TRIP(type, what, name, sample, ...)                                                  \
+#define ROUND_TRIP(type, message_type, what, name, sample, ...)                                    \
     static void a_##what##_comes_back(void **state)                                                \
     {                                                                                              \
         struct rng rng = rng_make(1);                                                              \
@@ -32,8 +33,8 @@
         for (int i = 0; i < ROUNDS; i++) {                                                         \
             struct wire_arena arena = {0};                                                         \
             type before = sample, after;                                                           \
-            __auto_type message = filled_##what(&before, &arena);                                  \
-            __auto_type copy = OVER_THE_WIRE(name, message);                                       \
+            message_type *message = filled_##what(&before, &arena);                                \
+            message_type *copy = OVER_THE_WIRE(name, message);                                     \
             assert_int_equal(wire_read_##what(copy, __VA_ARGS__), HF_OK);                          \
             assert_true(equal_##what(&before, &after));                                            \
             holdfast__wire__##name##__free_unpacked(copy, NULL);                                   \
@@ -49,10 +50,10 @@
     }
 #define WITH_TEXTS(type, message_type, what, name)                                                 \
     FILLED(type, message_type, what)                                                               \
-    ROUND_TRIP(type, what, name, sample_##what(&rng, &arena), &arena, &after, NULL)
+    ROUND_TRIP(type, message_type, what, name, sample_##what(&rng, &arena), &arena, &after, NULL)
 #define WITHOUT(type, message_type, what, name)                                                    \
     FILLED(type, message_type, what)                                                               \
-    ROUND_TRIP(type, what, name, sample_##what(&rng), &after, NULL)
+    ROUND_TRIP(type, message_type, what, name, sample_##what(&rng), &after, NULL)
 
 WITHOUT(struct session_head, Holdfast__Wire__Head, head, head)
 WITHOUT(struct lease, Holdfast__Wire__Lease, lease, lease)
@@ -79,7 +80,8 @@ static Holdfast__Wire__Commit *filled_commit(const struct commit *commit, struct
     assert_int_equal(wire_fill_commit(commit, arena, message, NULL), HF_OK);
     return message;
 }
-ROUND_TRIP(struct commit, commit, commit, sample_commit(&rng, &arena), &arena, &after, NULL)
+ROUND_TRIP(struct commit, Holdfast__Wire__Commit, commit, commit, sample_commit(&rng, &arena),
+           &arena, &after, NULL)
 
 static Holdfast__Wire__Welcome *filled_store_info(const struct store_info *info,
                                                   struct wire_arena *arena)
@@ -91,7 +93,8 @@ static Holdfast__Wire__Welcome *filled_store_info(const struct store_info *info,
     wire_fill_store_info(info, message);
     return message;
 }
-ROUND_TRIP(struct store_info, store_info, welcome, sample_store_info(&rng), &after, NULL)
+ROUND_TRIP(struct store_info, Holdfast__Wire__Welcome, store_info, welcome, sample_store_info(&rng),
+           &after, NULL)
 
 static void an_event_comes_back_with_its_host(void **state)
 {
