@@ -21,6 +21,7 @@ struct leasewait {
     uint64_t ticket;
     bool local; /* it has the lease, and waits in the lock table, as local_ticket */
     uint64_t local_ticket;
+    int status; /* the answer, when it is off the list */
 };
 
 void leasewaits_init(struct leasewaits *waits)
@@ -45,18 +46,25 @@ static void unlink_wait(struct leasewaits *waits, struct leasewait *wait)
         *at = wait->next;
 }
 
+/** Tells who waits; it is off the list. */
+static void tell(struct leasewait *wait, int status)
+{
+    struct session *session = wait->session;
+
+    wait->done(status, wait->arg);
+    free(wait);
+    table_put(session);
+}
+
 /** Takes it off the list and tells who waits. */
 static void finish(struct leasewait *wait, int status)
 {
-    struct session *session = wait->session;
-    struct leasewaits *waits = &session->tree->leasewaits;
+    struct leasewaits *waits = &wait->session->tree->leasewaits;
 
     pthread_mutex_lock(&waits->lock);
     unlink_wait(waits, wait);
     pthread_mutex_unlock(&waits->lock);
-    wait->done(status, wait->arg);
-    free(wait);
-    table_put(session);
+    tell(wait, status);
 }
 
 static void local_done(int status, void *arg)
@@ -135,23 +143,33 @@ bool leasewait_cancel(struct tree *tree, uint64_t ticket, bool *ret_found)
 void leasewaits_clear(struct tree *tree)
 {
     struct leasewaits *waits = &tree->leasewaits;
+    struct leasewait *wait;
 
     pthread_mutex_lock(&waits->lock);
-    while (waits->first)
-        if (!waits->first->local || !lock_cancel(tree->locks, waits->first->local_ticket, HF_INTR))
-            finish(waits->first, HF_INTR);
+    while ((wait = waits->first) != NULL) {
+        if (wait->local && lock_cancel(tree->locks, wait->local_ticket, HF_INTR))
+            continue; /* local_done() has taken it away */
+        waits->first = wait->next;
+        finish(wait, HF_INTR);
+    }
     pthread_mutex_unlock(&waits->lock);
     pthread_mutex_destroy(&waits->lock);
 }
 
 /* --- asking -------------------------------------------------------------------------------------- */
 
-/** The first that is parked for the session's lease. leasewaits.lock is held. */
-static struct leasewait *first_parked(struct session *session)
+/** Whether it is parked for the session's lease. leasewaits.lock is held. */
+static bool is_parked(const struct leasewait *wait, const struct session *session)
+{
+    return wait->session == session && !wait->local;
+}
+
+/** The next that is parked for the session's lease. */
+static struct leasewait *next_parked(struct session *session)
 {
     struct leasewait *wait = session->tree->leasewaits.first;
 
-    while (wait && (wait->session != session || wait->local))
+    while (wait && !is_parked(wait, session))
         wait = wait->next;
     return wait;
 }
@@ -160,27 +178,38 @@ static struct leasewait *first_parked(struct session *session)
 static void set_locks(struct session *session)
 {
     struct tree *tree = session->tree;
-    struct leasewait *wait;
-    int rc;
+    struct leasewait *wait, *answered = NULL, **last = &answered;
 
     pthread_mutex_lock(&tree->leasewaits.lock);
-    while ((wait = first_parked(session)) != NULL) {
+    while ((wait = next_parked(session)) != NULL) {
         wait->local = true;
-        rc = lock_set(tree->locks, &wait->request, true, local_done, wait, &wait->local_ticket);
-        if (rc != HF_PENDING)
-            finish(wait, rc);
+        wait->status =
+            lock_set(tree->locks, &wait->request, true, local_done, wait, &wait->local_ticket);
+        if (wait->status == HF_PENDING)
+            continue;
+        unlink_wait(&tree->leasewaits, wait);
+        wait->next = NULL;
+        *last = wait;
+        last = &wait->next;
     }
     pthread_mutex_unlock(&tree->leasewaits.lock);
+    while ((wait = answered) != NULL) {
+        answered = wait->next;
+        tell(wait, wait->status);
+    }
 }
 
 static void fail_all(struct session *session, int status)
 {
     struct leasewaits *waits = &session->tree->leasewaits;
-    struct leasewait *wait;
+    struct leasewait *next;
 
     pthread_mutex_lock(&waits->lock);
-    while ((wait = first_parked(session)) != NULL)
-        finish(wait, status);
+    for (struct leasewait *wait = waits->first; wait; wait = next) {
+        next = wait->next;
+        if (is_parked(wait, session))
+            finish(wait, status);
+    }
     pthread_mutex_unlock(&waits->lock);
 }
 
