@@ -368,13 +368,28 @@ static void a_connection_is_judged_anew_by_a_newer_list(void **state)
 
 static void each_kind_of_certificate_serves_its_own_side(void **state)
 {
+    struct tls *client = open_tls("host-a.pem", false, false);
+    struct tls *server = open_tls(PKI_SERVER_FILE, true, false), *none = NULL;
+    struct tls_files files = test_pki_files(&pki, "host-a.pem", false);
+    SSL *posing = tls_session(server, NULL, NULL);
+    struct hf_error err;
     struct ends ends;
 
     (void)state;
     assert_false(meet(PKI_SERVER_FILE, PKI_SERVER_FILE, true, "localhost", &ends));
     assert_says(ends.server_says, "not one for hosts");
-    assert_false(meet("host-a.pem", "host-a.pem", false, "localhost", &ends));
+    assert_int_equal(tls_open(&files, true, &none, &err), HF_CONFIG);
+    assert_says(err, "not for a server");
+    /* A host that poses as the server all the same. */
+    assert_int_equal(SSL_use_certificate_file(posing, files.certificate, SSL_FILETYPE_PEM), 1);
+    assert_int_equal(SSL_use_PrivateKey_file(posing, files.key, SSL_FILETYPE_PEM), 1);
+    join(&ends, tls_session(client, "localhost", NULL), posing);
+    talk(&ends, true);
+    assert_false(through(&ends));
     assert_says(ends.client_says, "not one for servers");
+    part(&ends);
+    tls_close(client);
+    tls_close(server);
 }
 
 /* --- peers that are not ours ------------------------------------------------------------------------------ */
