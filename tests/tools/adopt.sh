@@ -124,6 +124,7 @@ done
 case $code in
 137) run 0 adopt "$state" ;;
 0) ;;
+124) ;; # it ended by itself in the moment in which it was to be killed
 *) fail "after a kill: exit code $code: $(cat "$scratch/out")" ;;
 esac
 aside=

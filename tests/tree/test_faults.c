@@ -203,12 +203,13 @@ static void lost_work_is_kept_until_there_is_room_for_it(void **state)
 
     assert_int_equal(mount_openfile(mount, "s/a", O_CREAT | O_RDWR, 0644, &handle), HF_OK);
     assert_int_equal(tree_write(handle, &mount->caller, 0, "x", 1), HF_OK);
-    assert_int_equal(faulty_store_set(mount->store, "rescue@1:ENOSPC", NULL), HF_OK);
+    assert_int_equal(faulty_store_set(mount->store, "rescue@1:ENOSPC+", NULL), HF_OK);
     assert_int_equal(store_session_find(mount->store, "s", &head, NULL), HF_OK);
     assert_int_equal(
         store_lease_break(mount->store, head.sid, token_of(mount, "s"), "a test", NULL), HF_OK);
     assert_int_equal(tree_flush(handle, 0), HF_FENCED);
     assert_int_equal(mount_mkdir(mount, "s/d", 0755), HF_FENCED);
+    assert_int_equal(faulty_store_set(mount->store, "", NULL), HF_OK); /* there is room */
     for (int i = 0; i < 1000 && rescues == 0; i++) {
         nanosleep(&pause, NULL);
         assert_int_equal(store_roots(mount->store, count_rescues, &rescues, NULL), HF_OK);
