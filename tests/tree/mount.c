@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/open.h"
 
@@ -352,4 +353,17 @@ int mount_list(struct mount *mount, const char *path, char *ret_names, size_t si
     }
     leave(mount, entry.inode);
     return rc;
+}
+
+bool mount_awaits_another(struct mount *mount)
+{
+    const struct timespec pause = {.tv_nsec = 2000000};
+    struct tree_entry entry;
+
+    for (int i = 0; i < 2500; i++) {
+        if (tree_getattr(mount->tree, TREE_ROOT, &entry) == HF_OK && entry.attr_timeout <= 0)
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
 }

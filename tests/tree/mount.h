@@ -46,4 +46,7 @@ int mount_chmod(struct mount *mount, const char *path, mode_t mode);
 /** Names in a directory, "." and ".." left out, each followed by a space. */
 int mount_list(struct mount *mount, const char *path, char *ret_names, size_t size);
 
+/** Waits until the mount knows that it is not alone: what the kernel is told of the top holds for no time. */
+bool mount_awaits_another(struct mount *mount);
+
 #endif

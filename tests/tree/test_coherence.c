@@ -85,6 +85,7 @@ static int setup(void **state)
     options.identity.host_name = "b";
     options.identity.mount_id[0] = 200;
     mount_open_with(&pair.b, url, &options);
+    assert_true(mount_awaits_another(&pair.a) && mount_awaits_another(&pair.b));
     kernel_clear();
     *state = &pair;
     return mount_mkdir(&pair.a, "s", 0755);

@@ -44,16 +44,6 @@ static struct pair *pair_of(void **state)
     return *state;
 }
 
-/** Whether each knows that it is not alone: what the kernel is told of the top holds for no time. */
-static bool both_know(struct pair *pair)
-{
-    struct tree_entry a, b;
-
-    return tree_getattr(pair->a.tree, TREE_ROOT, &a) == HF_OK &&
-           tree_getattr(pair->b.tree, TREE_ROOT, &b) == HF_OK && a.attr_timeout <= 0 &&
-           b.attr_timeout <= 0;
-}
-
 static int setup(void **state)
 {
     static struct pair pair;
@@ -63,7 +53,7 @@ static int setup(void **state)
     snprintf(url, sizeof url, "memory:hosts%d", n++);
     mount_open(&pair.a, url);
     mount_open(&pair.b, url);
-    assert_true(eventually(both_know, &pair));
+    assert_true(mount_awaits_another(&pair.a) && mount_awaits_another(&pair.b));
     *state = &pair;
     return mount_mkdir(&pair.a, "s", 0755);
 }
@@ -651,7 +641,7 @@ static int setup_files(void **state)
     snprintf(url, sizeof url, "sqlite:%s/store.db", folder);
     mount_open(&pair.a, url);
     mount_open(&pair.b, url);
-    assert_true(eventually(both_know, &pair));
+    assert_true(mount_awaits_another(&pair.a) && mount_awaits_another(&pair.b));
     *state = &pair;
     return mount_mkdir(&pair.a, "s", 0755);
 }

@@ -29,6 +29,7 @@ static int setup(void **state)
     snprintf(url, sizeof url, "memory:leasefile%d", n++);
     mount_open(&pair.a, url);
     mount_open(&pair.b, url);
+    assert_true(mount_awaits_another(&pair.a) && mount_awaits_another(&pair.b));
     *state = &pair;
     return mount_mkdir(&pair.a, "s", 0755);
 }
