@@ -37,19 +37,11 @@ const struct command command_cert_show = {
     .run = run,
 };
 
-static void print_line(const char *label, const char *value)
-{
-    char *printable = text_printable(value, strlen(value));
-
-    printf("%-12s %s\n", label, printable ? printable : "");
-    free(printable);
-}
-
 static void print_time(const char *label, int64_t seconds)
 {
     char text[TEXT_SHORT];
 
-    print_line(label, text_time(seconds * NS_PER_SECOND, text));
+    text_print_line(label, text_time(seconds * NS_PER_SECOND, text));
 }
 
 static int print_text(const struct certificate_info *info)
@@ -59,19 +51,19 @@ static int print_text(const struct certificate_info *info)
 
     if (certificate_sessions(info, &sessions) != 0)
         return HF_NOMEM;
-    print_line("Name", info->principal.name);
-    print_line("Serial", info->principal.serial);
-    print_line("Role", info->role);
+    text_print_line("Name", info->principal.name);
+    text_print_line("Serial", info->principal.serial);
+    text_print_line("Role", info->role);
     if (info->principal.role != ROLE_NONE) {
-        print_line("Tenant", info->principal.tenant);
-        print_line("Sessions", (const char *)sessions.data);
+        text_print_line("Tenant", info->principal.tenant);
+        text_print_line("Sessions", (const char *)sessions.data);
     }
     if (info->names.len > 1)
-        print_line("Hosts", (const char *)info->names.data);
+        text_print_line("Hosts", (const char *)info->names.data);
     print_time("Valid from", info->from);
     print_time(info->until <= now ? "EXPIRED" : "Expires", info->until);
     if (info->problem.status)
-        print_line("Note", info->problem.message);
+        text_print_line("Note", info->problem.message);
     return 0;
 }
 

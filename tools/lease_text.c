@@ -75,34 +75,23 @@ void lease_waiting_text(const struct lease_info *lease, char *ret_text, size_t s
                                  lease->waiting[i]);
 }
 
-static void print_line(const char *label, const char *text)
-{
-    char *printable;
-
-    if (!text || !*text)
-        return;
-    printable = text_printable(text, strlen(text));
-    printf("%-12s %s\n", label, printable ? printable : "?");
-    free(printable);
-}
-
 void lease_print(const struct lease_info *lease, int64_t now)
 {
     char text[600], time[TEXT_SHORT], age[TEXT_SHORT];
 
-    print_line("Lease", lease_state_text(lease));
+    text_print_known("Lease", lease_state_text(lease));
     if (lease->state == LEASE_FREE)
         return;
     lease_holder_text(lease, text, sizeof text);
-    print_line("Held by", text);
+    text_print_known("Held by", text);
     printf("%-12s %s (%s)\n", "Since", text_time(lease->since, time),
            text_age(lease->since, now, age));
     printf("%-12s %" PRIu64 "\n", "Token", lease->token);
     if (lease->expires)
-        print_line("Expires", text_time(lease->expires, time));
-    print_line("Pinned by", lease->pinned_by);
+        text_print_known("Expires", text_time(lease->expires, time));
+    text_print_known("Pinned by", lease->pinned_by);
     lease_waiting_text(lease, text, sizeof text);
-    print_line("Waiting", text);
+    text_print_known("Waiting", text);
 }
 
 /* --- the audit trail ------------------------------------------------------------------------------ */

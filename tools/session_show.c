@@ -47,17 +47,6 @@ struct show {
     bool shown;
 };
 
-static void print_text(const char *label, const char *text)
-{
-    char *printable;
-
-    if (!text || !*text)
-        return;
-    printable = text_printable(text, strlen(text));
-    printf("%-12s %s\n", label, printable ? printable : "?");
-    free(printable);
-}
-
 static void print_moment(const char *label, int64_t time)
 {
     char text[TEXT_SHORT], age[TEXT_SHORT];
@@ -70,12 +59,12 @@ static void print_session(const struct session_info *info, uint64_t versions)
 {
     char text[TEXT_SHORT], hex[OBJECT_ID_HEX_SIZE];
 
-    print_text("Session", info->name);
-    print_text("Title", info->meta.name);
-    print_text("Repository", info->meta.repository);
-    print_text("Branch", info->meta.branch);
-    print_text("Directory", info->meta.cwd);
-    print_text("Git root", info->meta.git_root);
+    text_print_known("Session", info->name);
+    text_print_known("Title", info->meta.name);
+    text_print_known("Repository", info->meta.repository);
+    text_print_known("Branch", info->meta.branch);
+    text_print_known("Directory", info->meta.cwd);
+    text_print_known("Git root", info->meta.git_root);
     print_moment("Created", info->created);
     print_moment("Changed", info->head.time);
     printf("%-12s %s in %" PRIu64 " file%s\n", "Size", text_size(info->head.bytes, text),

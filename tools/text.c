@@ -164,3 +164,17 @@ size_t text_columns(const char *printable)
     }
     return columns;
 }
+
+void text_print_line(const char *label, const char *text)
+{
+    char *printable = text_printable(text, strlen(text));
+
+    printf("%-12s %s\n", label, printable ? printable : "?");
+    free(printable);
+}
+
+void text_print_known(const char *label, const char *text)
+{
+    if (text && *text)
+        text_print_line(label, text);
+}

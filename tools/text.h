@@ -29,4 +29,9 @@ char *text_printable(const char *bytes, size_t len);
 /** Columns that a printable string takes on a terminal. */
 size_t text_columns(const char *printable);
 
+/** Prints "Label        text" and a newline, made printable. */
+void text_print_line(const char *label, const char *text);
+/** The same, but nothing when the text is NULL or empty. */
+void text_print_known(const char *label, const char *text);
+
 #endif
