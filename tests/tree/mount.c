@@ -367,3 +367,27 @@ bool mount_awaits_another(struct mount *mount)
     }
     return false;
 }
+
+void lock_done(int status, void *arg)
+{
+    struct waiting *waiting = arg;
+
+    pthread_mutex_lock(&waiting->lock);
+    waiting->done = true;
+    waiting->status = status;
+    pthread_cond_signal(&waiting->cond);
+    pthread_mutex_unlock(&waiting->lock);
+}
+
+int await_lock(struct waiting *waiting)
+{
+    int status;
+
+    pthread_mutex_lock(&waiting->lock);
+    while (!waiting->done)
+        pthread_cond_wait(&waiting->cond, &waiting->lock);
+    status = waiting->status;
+    waiting->done = false;
+    pthread_mutex_unlock(&waiting->lock);
+    return status;
+}

@@ -4,6 +4,8 @@
 #ifndef TESTS_TREE_MOUNT_H
 #define TESTS_TREE_MOUNT_H
 
+#include <pthread.h>
+
 #include "tree/tree.h"
 
 struct mount {
@@ -48,5 +50,21 @@ int mount_list(struct mount *mount, const char *path, char *ret_names, size_t si
 
 /** Waits until the mount knows that it is not alone: what the kernel is told of the top holds for no time. */
 bool mount_awaits_another(struct mount *mount);
+
+/** A lock that is waited for; `status` is that of the answer. WAITING_INIT to begin with. */
+struct waiting {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+    int status;
+};
+#define WAITING_INIT                                                                               \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1                              \
+    }
+/** For tree_lock(): the answer to a struct waiting. */
+void lock_done(int status, void *waiting);
+/** Waits for the answer, and is ready for the next. */
+int await_lock(struct waiting *waiting);
 
 #endif

@@ -312,28 +312,10 @@ static void shared_lock_is_seen_by_the_other_host(void **state)
     assert_int_equal(mount_closefile(hb), HF_OK);
 }
 
-struct waiting {
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool done;
-    int status;
-};
-
-static void lock_done(int status, void *arg)
-{
-    struct waiting *waiting = arg;
-
-    pthread_mutex_lock(&waiting->lock);
-    waiting->done = true;
-    waiting->status = status;
-    pthread_cond_signal(&waiting->cond);
-    pthread_mutex_unlock(&waiting->lock);
-}
-
 static void waiting_for_another_hosts_lock_ends_with_it(void **state)
 {
     struct pair *pair = pair_of(state);
-    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    struct waiting waiting = WAITING_INIT;
     struct lock_request lock = {
         .kind = LOCK_POSIX, .type = LOCK_TYPE_WRITE, .end = UINT64_MAX, .owner = 1, .pid = 7};
     struct tree_handle *ha, *hb;
@@ -355,11 +337,7 @@ static void waiting_for_another_hosts_lock_ends_with_it(void **state)
     waiting.done = false;
     assert_int_equal(tree_lock(hb, &lock, true, lock_done, &waiting, &ticket), HF_PENDING);
     assert_int_equal(tree_flush(ha, 1), HF_OK);
-    pthread_mutex_lock(&waiting.lock);
-    while (!waiting.done)
-        pthread_cond_wait(&waiting.cond, &waiting.lock);
-    pthread_mutex_unlock(&waiting.lock);
-    assert_int_equal(waiting.status, HF_OK);
+    assert_int_equal(await_lock(&waiting), HF_OK);
     tree_release(ha);
     tree_flush(hb, 1);
     tree_release(hb);

@@ -124,42 +124,12 @@ static void closing_it_lets_go(void **state)
 
 /* --- waiting --------------------------------------------------------------------------------------- */
 
-struct waiting {
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool done;
-    int status;
-};
-
-static void lock_done(int status, void *arg)
-{
-    struct waiting *waiting = arg;
-
-    pthread_mutex_lock(&waiting->lock);
-    waiting->done = true;
-    waiting->status = status;
-    pthread_cond_signal(&waiting->cond);
-    pthread_mutex_unlock(&waiting->lock);
-}
-
-static int await_lock(struct waiting *waiting)
-{
-    int status;
-
-    pthread_mutex_lock(&waiting->lock);
-    while (!waiting->done)
-        pthread_cond_wait(&waiting->cond, &waiting->lock);
-    status = waiting->status;
-    pthread_mutex_unlock(&waiting->lock);
-    return status;
-}
-
 static void waiting_lock_gets_the_session_when_it_is_let_go(void **state)
 {
     struct pair *pair = *state;
     struct tree_handle *a = open_lease(&pair->a), *b = open_lease(&pair->b);
     struct lock_request lock = lock_of(&pair->b, b, LOCK_TYPE_WRITE);
-    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    struct waiting waiting = WAITING_INIT;
     uint64_t ticket;
 
     assert_int_equal(set_lock(&pair->a, a, LOCK_TYPE_WRITE), HF_OK);
@@ -179,7 +149,7 @@ static void waiting_lock_can_be_interrupted(void **state)
     struct pair *pair = *state;
     struct tree_handle *a = open_lease(&pair->a), *b = open_lease(&pair->b);
     struct lock_request lock = lock_of(&pair->b, b, LOCK_TYPE_WRITE);
-    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    struct waiting waiting = WAITING_INIT;
     uint64_t ticket;
 
     assert_int_equal(set_lock(&pair->a, a, LOCK_TYPE_WRITE), HF_OK);
@@ -201,8 +171,8 @@ static void waiting_lock_waits_for_its_own_mount_too(void **state)
                        *b2 = open_lease(&pair->b);
     struct lock_request first = lock_of(&pair->b, b1, LOCK_TYPE_WRITE),
                         second = lock_of(&pair->b, b2, LOCK_TYPE_WRITE);
-    struct waiting one = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
-    struct waiting two = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    struct waiting one = WAITING_INIT;
+    struct waiting two = WAITING_INIT;
     uint64_t ticket;
 
     second.owner = 2;
@@ -223,7 +193,7 @@ static void waiting_lock_ends_with_the_mount(void **state)
     struct pair *pair = *state;
     struct tree_handle *a = open_lease(&pair->a), *b = open_lease(&pair->b);
     struct lock_request lock = lock_of(&pair->b, b, LOCK_TYPE_WRITE);
-    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    struct waiting waiting = WAITING_INIT;
     uint64_t ticket;
     char url[80];
 

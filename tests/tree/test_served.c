@@ -142,37 +142,6 @@ static void change_waits_for_a_pinned_session(void **state)
     assert_int_equal(mount_close(&patient), HF_OK);
 }
 
-struct waiting {
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool done;
-    int status;
-};
-
-static void lock_done(int status, void *arg)
-{
-    struct waiting *waiting = arg;
-
-    pthread_mutex_lock(&waiting->lock);
-    waiting->done = true;
-    waiting->status = status;
-    pthread_cond_signal(&waiting->cond);
-    pthread_mutex_unlock(&waiting->lock);
-}
-
-static int await_lock(struct waiting *waiting)
-{
-    int status;
-
-    pthread_mutex_lock(&waiting->lock);
-    while (!waiting->done)
-        pthread_cond_wait(&waiting->cond, &waiting->lock);
-    status = waiting->status;
-    waiting->done = false;
-    pthread_mutex_unlock(&waiting->lock);
-    return status;
-}
-
 static struct lock_request lock_of(struct mount *mount, struct tree_handle *handle)
 {
     struct tree_entry entry;
@@ -188,7 +157,7 @@ static struct lock_request lock_of(struct mount *mount, struct tree_handle *hand
 
 static void lock_on_the_lease_file_waits_over_the_network(void **state)
 {
-    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    struct waiting waiting = WAITING_INIT;
     struct tree_handle *of_a, *of_b;
     struct lock_request lock;
     uint64_t ticket;
@@ -215,7 +184,7 @@ static void lock_on_the_lease_file_waits_over_the_network(void **state)
 
 static void locks_of_the_shared_tree_hold_on_both(void **state)
 {
-    struct waiting waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 1};
+    struct waiting waiting = WAITING_INIT;
     struct lock_request lock = {
         .kind = LOCK_FLOCK, .type = LOCK_TYPE_WRITE, .end = UINT64_MAX, .owner = 1};
     struct tree_handle *of_a, *of_b;
