@@ -14,15 +14,15 @@
 #include <jansson.h>
 
 #include "context.h"
-#include "identity.h"
 #include "place.h"
+#include "presence.h"
 #include "store/lease.h"
 
 struct hold {
     int fd; /* the lease file; -1: the store is held instead */
     struct store *store;
-    uint64_t host, sid, token;
-    char purpose[512];
+    struct presence *presence;
+    struct lease lease; /* token 0: none */
 };
 
 /* --- through the mount ---------------------------------------------------------------------------- */
@@ -131,39 +131,18 @@ static int hold_mount(const struct hold_request *request, const char *place, str
 
 /* --- in the store --------------------------------------------------------------------------------- */
 
-static void on_event(const struct store_event *event, void *arg)
-{
-    struct hold *hold = arg;
-
-    if (event->kind == EVENT_LEASE_RECALLED)
-        store_lease_refuse(hold->store, hold->host, event->sid, event->token, hold->purpose, NULL);
-}
-
 static int hold_store(const struct hold_request *request, struct hold *hold, struct hf_error *err)
 {
-    const struct store_listener listener = {on_event, hold};
     struct context_session session;
-    struct identity identity;
-    struct lease lease;
-    char place[64];
     int status = context_open_store(request->store, 0, &hold->store, err);
 
     if (status == HF_OK)
         status = context_find_session(hold->store, request->session, &session, err);
-    snprintf(place, sizeof place, "holdfast hold, pid %d", (int)getpid());
     if (status == HF_OK)
-        status = identity_read(place, &identity, err);
-    if (status != HF_OK)
-        return status;
-    identity.host.mount_point = NULL;
-    status = store_host_register(hold->store, &identity.host, &listener, &hold->host, err);
+        status = presence_begin(hold->store, request->purpose, &hold->presence, err);
     if (status == HF_OK)
-        status = store_lease_acquire(hold->store, hold->host, session.head.sid, request->wait_ms,
-                                     &lease, err);
-    if (status == HF_OK) {
-        hold->sid = lease.sid;
-        hold->token = lease.token;
-    }
+        status =
+            presence_lease(hold->presence, session.head.sid, request->wait_ms, &hold->lease, err);
     return status;
 }
 
@@ -179,7 +158,6 @@ int hold_take(const struct hold_request *request, struct hold **ret_hold, struct
     if (!hold)
         return hf_fail(err, HF_NOMEM, "out of memory");
     hold->fd = -1;
-    snprintf(hold->purpose, sizeof hold->purpose, "%s", request->purpose);
     if (request->store) {
         status = hold_store(request, hold, err);
     } else {
@@ -210,8 +188,9 @@ void hold_drop(struct hold *hold)
         fcntl(hold->fd, F_OFD_SETLK, &unlock); /* whoever inherited it lets go too */
         close(hold->fd);
     }
-    if (hold->token != 0)
-        store_lease_release(hold->store, hold->host, hold->sid, hold->token, NULL);
+    if (hold->lease.token != 0)
+        (void)presence_release(hold->presence, &hold->lease, NULL);
+    presence_end(hold->presence);
     store_close(hold->store);
     free(hold);
 }

@@ -28,9 +28,9 @@ struct rule {
 /* In the order of holdfast.proto. Lists are open to all: what they show is filtered. */
 static const struct rule rules[] = {
     [OP(HELLO)] = {ROLE_READER, 0},
-    [OP(PUT)] = {ROLE_AGENT, 0},
+    [OP(PUT)] = {ROLE_AGENT, ASKS_HOST_OR_NONE},
     [OP(GET)] = {ROLE_READER, 0},
-    [OP(MISSING)] = {ROLE_READER, 0},
+    [OP(MISSING)] = {ROLE_READER, ASKS_HOST_OR_NONE},
     [OP(SESSION_LIST)] = {ROLE_READER, 0},
     [OP(SESSION_FIND)] = {ROLE_READER, ASKS_NAME},
     [OP(SESSION_HEAD)] = {ROLE_READER, ASKS_SESSION},
@@ -183,6 +183,12 @@ static bool subject_of(const Holdfast__Wire__Request *request, struct subject *r
         return true;
     case OP(HOST_END):
         ret_subject->host = request->host_end->host;
+        return true;
+    case OP(PUT):
+        ret_subject->host = request->put->host;
+        return true;
+    case OP(MISSING):
+        ret_subject->host = request->missing->host;
         return true;
     default:
         return nested_subject(request, ret_subject);

@@ -17,7 +17,9 @@ int handle_put(struct request *request, Holdfast__Wire__Reply *reply, struct hf_
     int rc = wire_read_objects(put->objects, put->n_objects, &request->arena, &objects, err);
 
     (void)reply;
-    return rc == HF_OK ? store_put(request->peer->tenant->store, objects, put->n_objects, err) : rc;
+    if (rc != HF_OK)
+        return rc;
+    return store_put(request->peer->tenant->store, put->host, objects, put->n_objects, err);
 }
 
 /* What was not packed is borrowed from the buffers, which do not live until the reply is sent. */
@@ -92,7 +94,8 @@ int handle_missing(struct request *request, Holdfast__Wire__Reply *reply, struct
     missing = wire_arena_alloc(&request->arena, n + 1);
     if (!missing)
         return hf_fail(err, HF_NOMEM, "out of memory");
-    rc = store_missing(request->peer->tenant->store, ids, n, missing, err);
+    rc = store_missing(request->peer->tenant->store, request->message->missing->host, ids, n,
+                       missing, err);
     if (rc != HF_OK)
         return rc;
     _Static_assert(sizeof(bool) == 1, "one byte each");

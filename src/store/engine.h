@@ -11,9 +11,10 @@
 struct store_ops {
     const char *name; /**< "sqlite", "memory", "trace", "faulty" */
     void (*close)(struct store *);
-    int (*put)(struct store *, const struct object *, size_t, struct hf_error *);
+    int (*put)(struct store *, uint64_t, const struct object *, size_t, struct hf_error *);
     int (*get)(struct store *, const struct object_id *, size_t, struct buf *, struct hf_error *);
-    int (*missing)(struct store *, const struct object_id *, size_t, bool *, struct hf_error *);
+    int (*missing)(struct store *, uint64_t, const struct object_id *, size_t, bool *,
+                   struct hf_error *);
     int (*session_list)(struct store *, const struct session_filter *, session_visit_fn, void *,
                         struct hf_error *);
     int (*session_find)(struct store *, const char *, struct session_head *, struct hf_error *);
@@ -24,12 +25,17 @@ struct store_ops {
                           enum session_rename_mode, uint64_t, struct hf_error *);
     int (*session_delete)(struct store *, uint64_t, uint64_t, uint64_t, struct hf_error *);
     int (*session_undelete)(struct store *, uint64_t, const char *, struct hf_error *);
+    int (*session_purge)(struct store *, uint64_t, struct hf_error *);
     int (*commit)(struct store *, uint64_t, const struct commit *, uint64_t *, struct hf_error *);
     int (*sync)(struct store *, struct hf_error *);
     int (*history)(struct store *, uint64_t, uint64_t, uint64_t, history_visit_fn, void *,
                    struct hf_error *);
+    int (*history_drop)(struct store *, uint64_t, const uint64_t *, size_t, uint64_t *,
+                        struct hf_error *);
     int (*rescue)(struct store *, uint64_t, const struct commit *, const char *, uint64_t *,
                   struct hf_error *);
+    int (*rescue_list)(struct store *, uint64_t, rescue_visit_fn, void *, struct hf_error *);
+    int (*rescue_drop)(struct store *, uint64_t, uint64_t, struct hf_error *);
     int (*host_register)(struct store *, const struct host_identity *,
                          const struct store_listener *, uint64_t *, struct hf_error *);
     int (*host_heartbeat)(struct store *, uint64_t, struct hf_error *);
@@ -58,7 +64,15 @@ struct store_ops {
                            struct hf_error *);
     int (*snapshot_list)(struct store *, snapshot_visit_fn, void *, struct hf_error *);
     int (*snapshot_delete)(struct store *, const char *, struct hf_error *);
+    int (*snapshot_pins)(struct store *, const char *, pin_visit_fn, void *, struct hf_error *);
     int (*roots)(struct store *, root_visit_fn, void *, struct hf_error *);
+    int (*session_receive)(struct store *, const struct session_copy *, struct hf_error *);
+    int (*snapshot_receive)(struct store *, const struct snapshot_copy *, struct hf_error *);
+    int (*setting_get)(struct store *, const char *, struct buf *, struct hf_error *);
+    int (*setting_set)(struct store *, const char *, struct slice, struct hf_error *);
+    int (*collect)(struct store *, const struct collect_options *, struct collect_totals *,
+                   struct hf_error *);
+    int (*mend)(struct store *, const struct object_id *, const struct object *, struct hf_error *);
     int (*stats)(struct store *, struct store_stats *, struct hf_error *);
     int (*check)(struct store *, check_report_fn, void *, struct hf_error *);
 };

@@ -36,16 +36,22 @@ static int check_sid(uint64_t sid, struct hf_error *err)
     return HF_OK;
 }
 
+static int unsupported(const struct store *store, struct hf_error *err)
+{
+    return hf_fail(err, HF_UNSUPPORTED, "the engine %s cannot do that", store->ops->name);
+}
+
 /* --- objects ---------------------------------------------------------------------------------- */
 
-int store_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err)
+int store_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
+              struct hf_error *err)
 {
     int rc = check_writable(store, err);
 
     assert(objects || n == 0);
     if (rc != HF_OK || n == 0)
         return rc;
-    return store->ops->put(store, objects, n, err);
+    return store->ops->put(store, host, objects, n, err);
 }
 
 int store_get(struct store *store, const struct object_id *ids, size_t n, struct buf *ret_contents,
@@ -55,11 +61,11 @@ int store_get(struct store *store, const struct object_id *ids, size_t n, struct
     return n == 0 ? HF_OK : store->ops->get(store, ids, n, ret_contents, err);
 }
 
-int store_missing(struct store *store, const struct object_id *ids, size_t n, bool *ret_missing,
-                  struct hf_error *err)
+int store_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
+                  bool *ret_missing, struct hf_error *err)
 {
     assert(store && ((ids && ret_missing) || n == 0));
-    return n == 0 ? HF_OK : store->ops->missing(store, ids, n, ret_missing, err);
+    return n == 0 ? HF_OK : store->ops->missing(store, host, ids, n, ret_missing, err);
 }
 
 /* --- sessions --------------------------------------------------------------------------------- */
@@ -141,6 +147,17 @@ int store_session_undelete(struct store *store, uint64_t sid, const char *name,
     return rc != HF_OK ? rc : store->ops->session_undelete(store, sid, name, err);
 }
 
+int store_session_purge(struct store *store, uint64_t sid, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    if (rc == HF_OK)
+        rc = check_sid(sid, err);
+    if (!store->ops->session_purge)
+        return unsupported(store, err);
+    return rc != HF_OK ? rc : store->ops->session_purge(store, sid, err);
+}
+
 /* --- commits ---------------------------------------------------------------------------------- */
 
 int store_commit(struct store *store, uint64_t host, const struct commit *commit,
@@ -169,6 +186,21 @@ int store_history(struct store *store, uint64_t sid, uint64_t from, uint64_t lim
     return store->ops->history(store, sid, from, limit, visit, arg, err);
 }
 
+int store_history_drop(struct store *store, uint64_t sid, const uint64_t *versions, size_t n,
+                       uint64_t *ret_dropped, struct hf_error *err)
+{
+    uint64_t dropped;
+    int rc = check_writable(store, err);
+
+    assert(versions || n == 0);
+    if (rc != HF_OK)
+        return rc;
+    if (!store->ops->history_drop)
+        return unsupported(store, err);
+    return store->ops->history_drop(store, sid, versions, n, ret_dropped ? ret_dropped : &dropped,
+                                    err);
+}
+
 int store_rescue(struct store *store, uint64_t host, const struct commit *commit,
                  const char *reason, uint64_t *ret_rescue_id, struct hf_error *err)
 {
@@ -178,6 +210,24 @@ int store_rescue(struct store *store, uint64_t host, const struct commit *commit
     if (rc == HF_OK && commit->sid != SHARED_SID)
         rc = check_sid(commit->sid, err);
     return rc != HF_OK ? rc : store->ops->rescue(store, host, commit, reason, ret_rescue_id, err);
+}
+
+int store_rescue_list(struct store *store, uint64_t sid, rescue_visit_fn visit, void *arg,
+                      struct hf_error *err)
+{
+    assert(store && visit);
+    if (!store->ops->rescue_list)
+        return unsupported(store, err);
+    return store->ops->rescue_list(store, sid, visit, arg, err);
+}
+
+int store_rescue_drop(struct store *store, uint64_t sid, uint64_t rescue, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    if (!store->ops->rescue_drop)
+        return unsupported(store, err);
+    return rc != HF_OK ? rc : store->ops->rescue_drop(store, sid, rescue, err);
 }
 
 /* --- host sessions and leases ------------------------------------------------------------------ */
@@ -385,7 +435,103 @@ int store_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_e
     return store->ops->roots(store, visit, arg, err);
 }
 
+int store_snapshot_pins(struct store *store, const char *name, pin_visit_fn visit, void *arg,
+                        struct hf_error *err)
+{
+    int rc;
+
+    assert(store && name && visit);
+    rc = snapshot_name_check(name, err);
+    if (!store->ops->snapshot_pins)
+        return unsupported(store, err);
+    return rc != HF_OK ? rc : store->ops->snapshot_pins(store, name, visit, arg, err);
+}
+
+/* --- copies ------------------------------------------------------------------------------------ */
+
+int store_session_receive(struct store *store, const struct session_copy *copy,
+                          struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(copy && copy->name && copy->versions && copy->nversions > 0);
+    if (rc == HF_OK && copy->sid != SHARED_SID) {
+        rc = check_sid(copy->sid, err);
+        if (rc == HF_OK)
+            rc = session_name_check(copy->name, err);
+    }
+    if (!store->ops->session_receive)
+        return unsupported(store, err);
+    return rc != HF_OK ? rc : store->ops->session_receive(store, copy, err);
+}
+
+int store_snapshot_receive(struct store *store, const struct snapshot_copy *copy,
+                           struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(copy && copy->name && (copy->pins || copy->npins == 0));
+    if (rc == HF_OK)
+        rc = snapshot_name_check(copy->name, err);
+    if (!store->ops->snapshot_receive)
+        return unsupported(store, err);
+    return rc != HF_OK ? rc : store->ops->snapshot_receive(store, copy, err);
+}
+
 /* --- the whole store --------------------------------------------------------------------------- */
+
+int store_setting_get(struct store *store, const char *name, struct buf *ret_text,
+                      struct hf_error *err)
+{
+    assert(store && name && ret_text);
+    if (!store->ops->setting_get)
+        return unsupported(store, err);
+    return store->ops->setting_get(store, name, ret_text, err);
+}
+
+int store_setting_set(struct store *store, const char *name, struct slice text,
+                      struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(name);
+    if (rc == HF_OK && text.len > SETTING_MAX)
+        rc = hf_fail(err, HF_TOOBIG, "a setting may have %d bytes, and this has %zu", SETTING_MAX,
+                     text.len);
+    if (!store->ops->setting_set)
+        return unsupported(store, err);
+    return rc != HF_OK ? rc : store->ops->setting_set(store, name, text, err);
+}
+
+int store_collect(struct store *store, const struct collect_options *options,
+                  struct collect_totals *ret_totals, struct hf_error *err)
+{
+    static const struct collect_options plain;
+    int rc;
+
+    assert(store && ret_totals);
+    if (!options)
+        options = &plain;
+    rc = options->dry_run ? HF_OK : check_writable(store, err);
+    if (rc == HF_OK && options->percent > 100)
+        rc = hf_fail(err, HF_INVAL, "a collection may work 1 to 100 percent of the time");
+    if (!store->ops->collect)
+        return unsupported(store, err);
+    return rc != HF_OK ? rc : store->ops->collect(store, options, ret_totals, err);
+}
+
+int store_mend(struct store *store, const struct object_id *id, const struct object *good,
+               struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(id);
+    if (rc == HF_OK && good && !object_id_equal(id, &good->id))
+        rc = hf_fail(err, HF_INVAL, "an object can be mended by one of the same id alone");
+    if (!store->ops->mend)
+        return unsupported(store, err);
+    return rc != HF_OK ? rc : store->ops->mend(store, id, good, err);
+}
 
 int store_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err)
 {

@@ -58,13 +58,14 @@ const struct store_info *store_info(const struct store *store);
 /* --- objects ---------------------------------------------------------------------------------- */
 
 /**
- * Adds a batch. An object that is there already is left as it is. Nothing refers to them yet: until a
- * commit does, they are kept at least until this host session ends. Not durable before a commit is.
- * The engine verifies id, kind and canonical form of each (HF_CORRUPT), and that everything it refers
- * to is in the batch or in the store (HF_MISSING): whatever is in the store is there with all that
- * hangs from it. HF_NOSPC: none was added.
+ * Adds a batch on behalf of `host`. An object that is there already is left as it is. Nothing refers to
+ * them yet: no collection removes them before a commit does, or the host session ends (with host 0 nothing keeps them). Not durable
+ * before a commit is. The engine verifies id, kind and canonical form of each (HF_CORRUPT), and that everything it
+ * refers to is in the batch or in the store (HF_MISSING): whatever is in the store is there with all that
+ * hangs from it. HF_NOSPC: none was added. HF_FENCED: the host session is over.
  */
-int store_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err);
+int store_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
+              struct hf_error *err);
 
 /**
  * Reads a batch; each is verified against its id. Appends the content of ids[i] to ret_contents[i]
@@ -73,9 +74,11 @@ int store_put(struct store *store, const struct object *objects, size_t n, struc
 int store_get(struct store *store, const struct object_id *ids, size_t n, struct buf *ret_contents,
               struct hf_error *err);
 
-/** Sets ret_missing[i] where the store does not have ids[i]. */
-int store_missing(struct store *store, const struct object_id *ids, size_t n, bool *ret_missing,
-                  struct hf_error *err);
+/** Sets ret_missing[i] where the store does not have ids[i]. With a `host`, no collection removes those that
+ *  it has, nor what hangs from them, before that host session ends; with 0 the answer may be out of date at
+ *  once. */
+int store_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
+                  bool *ret_missing, struct hf_error *err);
 
 /* --- sessions --------------------------------------------------------------------------------- */
 
@@ -112,6 +115,9 @@ int store_session_delete(struct store *store, uint64_t host, uint64_t sid, uint6
 /** Takes a session out of the trash, under `name` (NULL: its own). HF_EXIST, HF_NOENT. */
 int store_session_undelete(struct store *store, uint64_t sid, const char *name,
                            struct hf_error *err);
+/** Forgets a session that is in the trash, with its history and its rescue versions. Its number and its
+ *  tokens are not given to another; snapshots keep what they pin. HF_NOENT when it is not in the trash. */
+int store_session_purge(struct store *store, uint64_t sid, struct hf_error *err);
 
 /* --- commits ---------------------------------------------------------------------------------- */
 
@@ -133,10 +139,20 @@ int store_sync(struct store *store, struct hf_error *err);
 int store_history(struct store *store, uint64_t sid, uint64_t from, uint64_t limit,
                   history_visit_fn visit, void *arg, struct hf_error *err);
 
+/** Forgets versions of a session (live or trashed). The head's stays, and what is not there is passed over.
+ *  `ret_dropped` (may be NULL): how many went. */
+int store_history_drop(struct store *store, uint64_t sid, const uint64_t *versions, size_t n,
+                       uint64_t *ret_dropped, struct hf_error *err);
+
 /** Keeps work that lost its lease as a rescue version of the session, beside its history. The same root, host
  *  and token again: the same one. */
 int store_rescue(struct store *store, uint64_t host, const struct commit *commit,
                  const char *reason, uint64_t *ret_rescue_id, struct hf_error *err);
+/** Visits rescue versions in order of id; of one session or (UINT64_MAX) of all. */
+int store_rescue_list(struct store *store, uint64_t sid, rescue_visit_fn visit, void *arg,
+                      struct hf_error *err);
+/** Forgets a rescue version of this session. HF_NOENT. */
+int store_rescue_drop(struct store *store, uint64_t sid, uint64_t rescue, struct hf_error *err);
 
 /* --- host sessions and leases ------------------------------------------------------------------ */
 
@@ -222,13 +238,55 @@ int store_snapshot_create(struct store *store, const char *name, const char *con
 int store_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
                         struct hf_error *err);
 int store_snapshot_delete(struct store *store, const char *name, struct hf_error *err);
+/** Visits what a snapshot pins, in order of session number; the shared tree too. HF_NOENT. */
+int store_snapshot_pins(struct store *store, const char *name, pin_visit_fn visit, void *arg,
+                        struct hf_error *err);
 
 /** Visits every root that the store keeps (heads of live and trashed sessions and of the shared tree,
  *  history, snapshots, rescues), in no particular order, at one moment: what a collector, a check and a
  *  backup start from. A shared tree that has no root is left out. */
 int store_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err);
 
+/* --- copies between stores (store/copy.h) ------------------------------------------------------- */
+
+/**
+ * Takes over a session of another store: its number, name, state, the versions that this store does not have
+ * yet, and its token when that is higher. All that the roots refer to must be here (HF_MISSING). In one
+ * transaction. What was copied before and is gone there stays here.
+ * A store takes copies from one origin alone, and from the first copy on it knows which: HF_CONFLICT when it is
+ * another's, when it has sessions of its own, or when a version of the same number has another root here.
+ * HF_BUSY when the session is leased here. Under a name that another live session has here: that one was
+ * renamed or deleted there and must be copied first (HF_EXIST).
+ */
+int store_session_receive(struct store *store, const struct session_copy *copy,
+                          struct hf_error *err);
+/** The same for a snapshot. One of this name is left as it is when it pins the same, else HF_CONFLICT. */
+int store_snapshot_receive(struct store *store, const struct snapshot_copy *copy,
+                           struct hf_error *err);
+
 /* --- the whole store --------------------------------------------------------------------------- */
+
+/** A named text that the store keeps, such as its retention policy ("retention"). Appends it to `ret_text`.
+ *  HF_NOENT when it is not set. */
+int store_setting_get(struct store *store, const char *name, struct buf *ret_text,
+                      struct hf_error *err);
+/** Sets it, at most SETTING_MAX bytes (HF_TOOBIG); without bytes (data NULL) forgets it. */
+int store_setting_set(struct store *store, const char *name, struct slice text,
+                      struct hf_error *err);
+
+/**
+ * Removes the objects that nothing can reach: not from a root that the store keeps, nor from what living
+ * host sessions have put or found present. Beside writers: no transaction holds up a commit for more than a
+ * few tens of milliseconds. One at a time in a store (HF_BUSY). Interrupted at any point it has harmed
+ * nothing. On HF_CORRUPT or HF_MISSING (an object on the way is damaged) nothing was removed.
+ */
+int store_collect(struct store *store, const struct collect_options *options,
+                  struct collect_totals *ret_totals, struct hf_error *err);
+
+/** Puts the good content `good` in the place of a damaged or missing object; with NULL only takes a damaged one
+ *  out. What is taken out is kept aside, for people to look at. HF_EXIST when the store's object is sound. */
+int store_mend(struct store *store, const struct object_id *id, const struct object *good,
+               struct hf_error *err);
 
 /** What the store holds, counted now. */
 int store_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err);

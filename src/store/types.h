@@ -57,6 +57,7 @@ struct session_info {
     const char *name;
     enum session_state state;
     int64_t created;
+    int64_t trashed; /**< when it was deleted, of one in the trash; else 0 */
     struct session_meta meta;
     uint64_t holder;         /**< host session that holds the lease, or 0 */
     const char *holder_name; /**< its host name, or NULL */
@@ -101,6 +102,23 @@ struct history_entry {
     uint64_t bytes, files;
 };
 typedef int (*history_visit_fn)(const struct history_entry *entry, void *arg);
+
+/** Work that lost its lease. */
+struct rescue_info {
+    uint64_t id;
+    uint64_t sid;
+    const char *session_name;
+    bool trashed;     /**< the session is in the trash */
+    uint64_t version; /**< that it is based on */
+    struct object_id root;
+    int64_t time;
+    uint64_t host;         /**< host session that wrote it */
+    const char *host_name; /**< or NULL */
+    uint64_t token;        /**< that it was written under */
+    uint64_t bytes, files;
+    const char *reason;
+};
+typedef int (*rescue_visit_fn)(const struct rescue_info *info, void *arg);
 
 /* --- host sessions and leases ------------------------------------------------------------------ */
 
@@ -244,6 +262,63 @@ struct snapshot_info {
     uint64_t sessions;
 };
 typedef int (*snapshot_visit_fn)(const struct snapshot_info *info, void *arg);
+
+/** One session as a snapshot pins it. */
+struct pin_info {
+    uint64_t sid;
+    const char *session_name; /**< as it was then; "" of the shared tree */
+    uint64_t version;
+    struct object_id root;
+    int64_t time; /**< of the version */
+    uint64_t bytes, files;
+};
+typedef int (*pin_visit_fn)(const struct pin_info *pin, void *arg);
+
+/** A session with its kept versions, on its way from one store to another. */
+struct session_copy {
+    uint8_t origin[UUID_SIZE]; /**< of the store that all of it once comes from */
+    uint64_t sid;              /**< there, and here; the shared tree too */
+    const char *name;          /**< "" of the shared tree */
+    enum session_state state;
+    int64_t created, trashed;
+    uint64_t token;                       /**< no lease may be granted here that is not above it */
+    const struct history_entry *versions; /**< oldest first; the last one is the head */
+    size_t nversions;                     /**< at least 1 */
+    struct session_meta meta;
+};
+
+struct snapshot_copy {
+    uint8_t origin[UUID_SIZE];
+    const char *name;
+    int64_t time;
+    const struct pin_info *pins; /**< in order of session number */
+    size_t npins;
+};
+
+/* --- settings, collections ----------------------------------------------------------------------- */
+
+#define SETTING_MAX 65536
+
+/** Told how far a collection is: objects looked at, of about so many (0: not known). Not 0: it stops
+ *  (HF_INTR), having removed what it has removed. */
+typedef int (*collect_progress_fn)(const char *phase, uint64_t done, uint64_t all, void *arg);
+
+struct collect_options {
+    bool dry_run;                 /**< only count what would go */
+    uint32_t percent;             /**< of the time that it may work; it rests otherwise. 0: 100 */
+    collect_progress_fn progress; /**< or NULL */
+    void *arg;
+};
+
+struct collect_totals {
+    uint64_t roots;         /**< that it began at */
+    uint64_t reachable;     /**< objects that stay because something reaches them */
+    uint64_t removed;       /**< objects that went (or would) */
+    uint64_t removed_bytes; /**< as they were packed */
+    uint64_t hidden;      /**< unreachable ones that stay because others are packed against them */
+    uint64_t freed_bytes; /**< handed back to the file system */
+    uint64_t longest_ns;  /**< the longest that a transaction of it held up writers */
+};
 
 struct store_stats {
     uint64_t sessions, trashed;

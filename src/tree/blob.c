@@ -381,7 +381,7 @@ void blob_sink_drop(struct blob_sink *sink, size_t n)
     memmove(sink->entries, sink->entries + n, sink->count * sizeof *sink->entries);
 }
 
-int blob_sink_flush(struct blob_sink *sink, struct hf_error *err)
+int blob_sink_flush(struct blob_sink *sink, uint64_t host, struct hf_error *err)
 {
     struct object *objects;
     int rc;
@@ -391,7 +391,7 @@ int blob_sink_flush(struct blob_sink *sink, struct hf_error *err)
     objects = blob_sink_objects(sink);
     if (!objects)
         return hf_fail(err, HF_NOMEM, "no memory to store %zu objects", sink->count);
-    rc = store_put(sink->cache->store, objects, sink->count, err);
+    rc = store_put(sink->cache->store, host, objects, sink->count, err);
     free(objects);
     if (rc == HF_OK)
         blob_sink_drop(sink, sink->count);

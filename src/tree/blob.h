@@ -60,8 +60,8 @@ int blob_sink_add(struct blob_sink *sink, enum object_kind kind, struct slice co
 struct object *blob_sink_objects(const struct blob_sink *sink);
 /** Forgets the first `n`, which the store has now. */
 void blob_sink_drop(struct blob_sink *sink, size_t n);
-/** Puts all queued objects into the store; on failure they stay queued. */
-int blob_sink_flush(struct blob_sink *sink, struct hf_error *err);
+/** Puts all queued objects into the store on behalf of `host`; on failure they stay queued. */
+int blob_sink_flush(struct blob_sink *sink, uint64_t host, struct hf_error *err);
 void blob_sink_clear(struct blob_sink *sink);
 
 #endif

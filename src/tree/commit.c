@@ -438,6 +438,7 @@ int session_commit_all(struct session *session, bool sync)
 /** Moves what is queued to the store; nobody else uses the sink meanwhile. */
 static int flush_sink(struct session *session)
 {
+    uint64_t host = host_of(session);
     struct object *objects;
     size_t n;
     int rc;
@@ -452,7 +453,7 @@ static int flush_sink(struct session *session)
         return HF_NOMEM;
     session->sink_busy = true;
     pthread_mutex_unlock(&session->lock);
-    rc = store_put(session->tree->store, objects, n, NULL);
+    rc = store_put(session->tree->store, host, objects, n, NULL);
     pthread_mutex_lock(&session->lock);
     session->sink_busy = false;
     if (rc == HF_OK)

@@ -189,13 +189,13 @@ static void add_chunk(struct append_load *load)
 
     write_lines(load, load->tail, CHUNK_FULL);
     object = make(load, OBJECT_CHUNK, slice_of(load->tail, CHUNK_FULL), NULL);
-    assert_int_equal(store_put(load->store, &object, 1, NULL), HF_OK);
+    assert_int_equal(store_put(load->store, 0, &object, 1, NULL), HF_OK);
     load->leaf[load->extents++] = (struct extent){.len = CHUNK_FULL, .id = object.id};
     load->size += CHUNK_FULL;
     if (!write_leaf(load, &load->bytes[1]))
         return;
     object = make(load, OBJECT_FILE, buf_slice(&load->bytes[1]), NULL);
-    assert_int_equal(store_put(load->store, &object, 1, NULL), HF_OK);
+    assert_int_equal(store_put(load->store, 0, &object, 1, NULL), HF_OK);
     child = (struct file_child){.len = leaf_length(load), .id = object.id};
     load->leaves[load->nleaves++] = child;
     assert_true(load->nleaves < APPEND_LOAD_LEAVES);

@@ -30,7 +30,7 @@ static void fill(struct store *store, size_t objects)
             object_id_compute(&store_info(store)->hasher, OBJECT_CHUNK, contents[i],
                               sizeof contents[i], &batch[i].id);
         }
-        assert_int_equal(store_put(store, batch, BATCH, NULL), HF_OK);
+        assert_int_equal(store_put(store, 0, batch, BATCH, NULL), HF_OK);
     }
 }
 

@@ -103,7 +103,7 @@ static int put_noise(struct fixture *fixture, uint64_t seed)
     assert_int_equal(object_id_compute(&store_info(fixture->store)->hasher, OBJECT_CHUNK, noise,
                                        sizeof noise, &object.id),
                      0);
-    return store_put(fixture->store, &object, 1, &fixture->err);
+    return store_put(fixture->store, 0, &object, 1, &fixture->err);
 }
 
 static void full_disk_stops_commits_and_room_lets_them_go_on(void **state)

@@ -430,7 +430,7 @@ static void *put_chunk(void *arg)
     static uint8_t data[60000];
     struct object object = {.kind = OBJECT_CHUNK, .content = slice_of(data, sizeof data)};
 
-    if (store_put(flood->fixture->store, &object, 1, NULL) == HF_OK)
+    if (store_put(flood->fixture->store, 0, &object, 1, NULL) == HF_OK)
         atomic_fetch_add(&flood->done, 1);
     return NULL;
 }
@@ -537,7 +537,7 @@ static void an_answer_to_another_question_is_a_failure(void **state)
     start(fixture, send_something_else, NULL);
     open_store(fixture);
     assert_int_equal(store_get(fixture->store, &id, 1, &content, NULL), HF_IO);
-    assert_int_equal(store_missing(fixture->store, &id, 1, &missing, NULL), HF_IO);
+    assert_int_equal(store_missing(fixture->store, 0, &id, 1, &missing, NULL), HF_IO);
     assert_int_equal(store_session_head(fixture->store, 1, &head, NULL), HF_IO);
 }
 

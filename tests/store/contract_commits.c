@@ -164,7 +164,7 @@ static void a_commit_whose_object_is_missing_is_refused(void **state)
         HF_MISSING);
     assert_int_equal(version, 42);
     /* Nothing of it stays: not even the root, which nobody can use. */
-    assert_int_equal(store_missing(fixture->a.store, &root, 1, &gone, NULL), HF_OK);
+    assert_int_equal(store_missing(fixture->a.store, 0, &root, 1, &gone, NULL), HF_OK);
     assert_true(gone);
     commit = scene_commit(scene, lease.sid, lease.token, 1, missing);
     commit.nobjects = 0;
@@ -188,7 +188,7 @@ static void a_root_must_be_a_root(void **state)
     commit.nobjects = scene->n;
     assert_int_equal(store_commit(fixture->a.store, fixture->a.host, &commit, &version, NULL),
                      HF_CORRUPT);
-    assert_int_equal(store_put(fixture->a.store, scene->objects, scene->n, NULL), HF_OK);
+    assert_int_equal(store_put(fixture->a.store, 0, scene->objects, scene->n, NULL), HF_OK);
     commit.nobjects = 0;
     assert_int_equal(store_commit(fixture->a.store, fixture->a.host, &commit, &version, NULL),
                      HF_CORRUPT);
@@ -207,7 +207,7 @@ static void a_commit_may_use_objects_put_before(void **state)
     scene_clear(scene);
     scene_fill(3, data, sizeof data);
     commit = scene_commit(scene, lease.sid, lease.token, 1, scene_root(scene, &big, 1));
-    assert_int_equal(store_put(fixture->a.store, scene->objects, scene->n - 1, NULL), HF_OK);
+    assert_int_equal(store_put(fixture->a.store, 0, scene->objects, scene->n - 1, NULL), HF_OK);
     commit.objects = &scene->objects[scene->n - 1];
     commit.nobjects = 1;
     assert_int_equal(store_commit(fixture->a.store, fixture->a.host, &commit, &version, NULL),
@@ -404,7 +404,7 @@ static void a_read_only_handle_changes_nothing(void **state)
     contract_assert_note(reader, &head.root, "one");
     commit = scene_commit(&fixture->scene, lease.sid, lease.token, 1, lease.head.root);
     assert_int_equal(store_commit(reader, 0, &commit, &version, NULL), HF_ROFS);
-    assert_int_equal(store_put(reader, fixture->scene.objects, 1, NULL), HF_ROFS);
+    assert_int_equal(store_put(reader, 0, fixture->scene.objects, 1, NULL), HF_ROFS);
     assert_int_equal(store_session_undelete(reader, lease.sid, NULL, NULL), HF_ROFS);
     /* It sees what others do meanwhile. */
     assert_int_equal(contract_commit(fixture, &fixture->a, &lease, "two"), HF_OK);

@@ -64,7 +64,7 @@ static int put_chunk(struct script *script)
 {
     scene_clear(&script->scene);
     script->chunk = scene_add(&script->scene, OBJECT_CHUNK, "loose", 5);
-    return store_put(script->store, script->scene.objects, script->scene.n, &script->err);
+    return store_put(script->store, 0, script->scene.objects, script->scene.n, &script->err);
 }
 
 static int commit(struct script *script, struct lease *lease, const char *text,
@@ -362,7 +362,7 @@ static int get_chunk(struct script *script)
 static int find_missing(struct script *script)
 {
     bool missing = false;
-    int rc = store_missing(script->store, &script->chunk, 1, &missing, &script->err);
+    int rc = store_missing(script->store, 0, &script->chunk, 1, &missing, &script->err);
 
     return rc == HF_OK && missing ? HF_MISSING : rc;
 }

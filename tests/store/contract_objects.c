@@ -22,7 +22,7 @@ static void what_was_put_is_got(void **state)
     ids[0] = scene_add(scene, OBJECT_CHUNK, "one", 3);
     ids[1] = scene_add(scene, OBJECT_CHUNK, "", 0);
     ids[2] = scene_note(scene, "three");
-    assert_int_equal(store_put(fixture->a.store, scene->objects, scene->n, NULL), HF_OK);
+    assert_int_equal(store_put(fixture->a.store, 0, scene->objects, scene->n, NULL), HF_OK);
     assert_int_equal(store_get(fixture->a.store, ids, 3, contents, NULL), HF_OK);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(contents[i].len, scene->objects[i].content.len);
@@ -40,8 +40,8 @@ static void putting_twice_keeps_one(void **state)
 
     scene_add(scene, OBJECT_CHUNK, "same", 4);
     scene_add(scene, OBJECT_CHUNK, "same", 4);
-    assert_int_equal(store_put(fixture->a.store, scene->objects, 2, NULL), HF_OK);
-    assert_int_equal(store_put(fixture->a.store, scene->objects, 1, NULL), HF_OK);
+    assert_int_equal(store_put(fixture->a.store, 0, scene->objects, 2, NULL), HF_OK);
+    assert_int_equal(store_put(fixture->a.store, 0, scene->objects, 1, NULL), HF_OK);
     assert_int_equal(stats_of(fixture->a.store).objects, before + 1);
 }
 
@@ -49,9 +49,9 @@ static void an_empty_batch_is_fine(void **state)
 {
     struct fixture *fixture = *state;
 
-    assert_int_equal(store_put(fixture->a.store, NULL, 0, NULL), HF_OK);
+    assert_int_equal(store_put(fixture->a.store, 0, NULL, 0, NULL), HF_OK);
     assert_int_equal(store_get(fixture->a.store, NULL, 0, NULL, NULL), HF_OK);
-    assert_int_equal(store_missing(fixture->a.store, NULL, 0, NULL, NULL), HF_OK);
+    assert_int_equal(store_missing(fixture->a.store, 0, NULL, 0, NULL, NULL), HF_OK);
 }
 
 static void an_object_that_is_not_there_is_missing(void **state)
@@ -64,8 +64,8 @@ static void an_object_that_is_not_there_is_missing(void **state)
 
     ids[0] = scene_add(scene, OBJECT_CHUNK, "absent", 6);
     ids[1] = scene_add(scene, OBJECT_CHUNK, "present", 7);
-    assert_int_equal(store_put(fixture->a.store, &scene->objects[1], 1, NULL), HF_OK);
-    assert_int_equal(store_missing(fixture->a.store, ids, 2, missing, NULL), HF_OK);
+    assert_int_equal(store_put(fixture->a.store, 0, &scene->objects[1], 1, NULL), HF_OK);
+    assert_int_equal(store_missing(fixture->a.store, 0, ids, 2, missing, NULL), HF_OK);
     assert_true(missing[0]);
     assert_false(missing[1]);
     assert_int_equal(store_get(fixture->a.store, ids, 1, &content, &fixture->err), HF_MISSING);
@@ -78,7 +78,8 @@ static void assert_put_refused(struct fixture *fixture, int status)
     struct scene *scene = &fixture->scene;
     uint64_t before = stats_of(fixture->a.store).objects;
 
-    assert_int_equal(store_put(fixture->a.store, scene->objects, scene->n, &fixture->err), status);
+    assert_int_equal(store_put(fixture->a.store, 0, scene->objects, scene->n, &fixture->err),
+                     status);
     assert_int_equal(fixture->err.status, status);
     assert_int_equal(stats_of(fixture->a.store).objects, before);
 }
@@ -144,7 +145,7 @@ static void a_batch_larger_than_an_object_can_be_is_fine(void **state)
         scene_fill(i + 1, data, len);
         ids[i] = scene_add(scene, OBJECT_CHUNK, data, len);
     }
-    assert_int_equal(store_put(fixture->a.store, scene->objects, scene->n, NULL), HF_OK);
+    assert_int_equal(store_put(fixture->a.store, 0, scene->objects, scene->n, NULL), HF_OK);
     assert_int_equal(store_get(fixture->a.store, ids, 300, contents, NULL), HF_OK);
     for (size_t i = 0; i < 300; i++) {
         assert_int_equal(contents[i].len, scene->objects[i].content.len);
@@ -176,7 +177,7 @@ static void an_object_stored_against_another_reads_back(void **state)
     scene->objects[0].has_base = true;
     memset(&scene->objects[0].base, 0xab, sizeof scene->objects[0].base);
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(store_put(fixture->a.store, &scene->objects[i], 1, NULL), HF_OK);
+        assert_int_equal(store_put(fixture->a.store, 0, &scene->objects[i], 1, NULL), HF_OK);
     assert_int_equal(store_get(fixture->a.store, ids, 4, contents, NULL), HF_OK);
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(contents[i].len, sizeof data);
@@ -193,7 +194,7 @@ static void objects_put_through_one_handle_are_there_for_another(void **state)
     BUF_AUTO content = {0};
 
     contract_open_b(fixture);
-    assert_int_equal(store_put(fixture->a.store, fixture->scene.objects, 1, NULL), HF_OK);
+    assert_int_equal(store_put(fixture->a.store, 0, fixture->scene.objects, 1, NULL), HF_OK);
     assert_int_equal(store_get(fixture->b.store, &id, 1, &content, NULL), HF_OK);
     assert_int_equal(content.len, 6);
 }

@@ -383,7 +383,7 @@ static void remember_objects(struct world *world)
     for (size_t i = 0; i < scene->n && world->nids < 4000; i++) {
         struct object_id id = scene->objects[i].id;
 
-        if (store_missing(world->sides[0].fixture.a.store, &id, 1, &missing, NULL) == HF_OK &&
+        if (store_missing(world->sides[0].fixture.a.store, 0, &id, 1, &missing, NULL) == HF_OK &&
             !missing)
             world->ids[world->nids++] = id;
     }

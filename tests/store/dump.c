@@ -252,7 +252,7 @@ static int add_objects(struct dump *dump, struct store *store, const struct obje
         BUF_AUTO content = {0};
         bool missing = false;
 
-        rc = store_missing(store, &ids[i], 1, &missing, err);
+        rc = store_missing(store, 0, &ids[i], 1, &missing, err);
         if (rc == HF_OK && missing)
             rc = hf_fail(err, HF_MISSING, "an object is missing");
         if (rc == HF_OK)

@@ -70,7 +70,7 @@ static struct lease live_session(struct world *world)
     commit.meta.cwd = "/somewhere";
     commit.meta_strings_valid = true;
     STUBBORNLY(store_session_create(store, world->host, "alpha", &commit, &lease, NULL));
-    STUBBORNLY(store_put(store, world->second.objects, world->second.n - 1, NULL));
+    STUBBORNLY(store_put(store, 0, world->second.objects, world->second.n - 1, NULL));
     commit = scene_commit(&world->second, lease.sid, lease.token, 1, world->root[1]);
     STUBBORNLY(store_commit(store, world->host, &commit, &version, NULL));
     assert_int_equal(version, 2);

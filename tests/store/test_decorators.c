@@ -38,7 +38,7 @@ static int put_status(struct store *store, struct hf_error *err)
 
     scene_init(&scene, store);
     scene_add(&scene, OBJECT_CHUNK, "bytes", 5);
-    rc = store_put(store, scene.objects, 1, err);
+    rc = store_put(store, 0, scene.objects, 1, err);
     scene_clear(&scene);
     return rc;
 }
@@ -199,7 +199,7 @@ static void calls_are_counted_and_told(void **state)
     n = read(ends[0], text, sizeof text - 1);
     assert_true(n > 0);
     text[n] = '\0';
-    assert_non_null(strstr(text, "store put 1 items 5 bytes "));
+    assert_non_null(strstr(text, "store put host 0 1 items 5 bytes "));
     assert_non_null(strstr(text, "store session_undelete session 5 "));
     assert_non_null(strstr(text, "no such file or session\n"));
     close(ends[0]);

@@ -243,7 +243,7 @@ static void every_object_that_is_lost_is_found(void **state)
         run_fsck(fixture->store, &findings);
         assert_found(&findings, "the head, version 3 of session alpha is damaged");
         /* Put back, with all that hangs from it. */
-        assert_int_equal(store_put(fixture->store, &scene->objects[i], 1, &err), HF_OK);
+        assert_int_equal(store_put(fixture->store, 0, &scene->objects[i], 1, &err), HF_OK);
     }
 }
 

@@ -42,10 +42,10 @@ static int timed_out(struct hf_error *err)
     rc = the_far->real->call;                                                                      \
     return atomic_load(&the_far->reach) == DEAF ? timed_out(err) : rc
 
-static int far_put(struct store *store, const struct object *objects, size_t n,
+static int far_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
                    struct hf_error *err)
 {
-    SLOT(put(store, objects, n, err));
+    SLOT(put(store, host, objects, n, err));
 }
 
 static int far_get(struct store *store, const struct object_id *ids, size_t n,

@@ -67,7 +67,8 @@ static int add(struct object_store *objects, const struct object *object)
     return HF_OK;
 }
 
-static int put(struct store *store, const struct object *batch, size_t n, struct hf_error *err)
+static int put(struct store *store, uint64_t host, const struct object *batch, size_t n,
+               struct hf_error *err)
 {
     struct object_store *objects = from(store);
     struct closure closure;
@@ -75,6 +76,7 @@ static int put(struct store *store, const struct object *batch, size_t n, struct
 
     if (rc != HF_OK)
         return rc;
+    (void)host;
     pthread_mutex_lock(&objects->lock);
     objects->puts++;
     rc = closure_check(&closure, kind_of, objects, err);

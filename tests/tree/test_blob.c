@@ -81,7 +81,7 @@ static void flushed_objects_are_kept_up_to_the_budget(void **state)
     struct world *world = *state;
 
     add_blobs(world);
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     assert_int_equal(world->sink.count, 0);
     assert_int_equal(world->sink.bytes, 0);
     /* The newest are there still, the oldest are not. */
@@ -97,7 +97,7 @@ static void recently_used_blob_outlives_older_ones(void **state)
     struct world *world = *state;
 
     add_blobs(world);
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     for (unsigned i = 0; i < BLOBS - 1; i++) {
         assert_blob(world, i);
         assert_blob(world, BLOBS - 1);
@@ -113,7 +113,7 @@ static void referenced_blob_stays(void **state)
     struct blob *blob, *again;
 
     add_blobs(world);
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     assert_int_equal(blob_get(world->cache, &world->ids[0], &blob, NULL), HF_OK);
     for (unsigned i = 1; i < BLOBS; i++)
         assert_blob(world, i);
@@ -130,10 +130,10 @@ static void failed_flush_loses_nothing(void **state)
 
     add_blobs(world);
     world->objects->fail_puts_every = 1;
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_NOSPC);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_NOSPC);
     assert_int_equal(world->sink.count, BLOBS);
     world->objects->fail_puts_every = 0;
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     assert_int_equal(world->objects->put_count, BLOBS);
 }
 
@@ -144,7 +144,7 @@ static void dropping_the_first_keeps_the_rest_queued(void **state)
     add_blobs(world);
     blob_sink_drop(&world->sink, 60);
     assert_int_equal(world->sink.count, 4);
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     assert_int_equal(world->objects->put_count, 4);
     assert_blob(world, 61);
 }
@@ -154,7 +154,7 @@ static void prefetch_reads_all_that_is_missing_at_once(void **state)
     struct world *world = *state;
 
     add_blobs(world);
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     blob_prefetch(world->cache, world->ids, 8);
     assert_int_equal(world->objects->gets, 1);
     for (unsigned i = 0; i < 8; i++)
@@ -201,7 +201,7 @@ static void many_threads_read_the_same_blobs(void **state)
     pthread_t threads[4];
 
     add_blobs(world);
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, read_at_random, world), 0);
     for (unsigned i = 0; i < 4; i++) {

@@ -290,7 +290,7 @@ static void save_stubbornly(struct world *world, struct dirmap *map, struct cont
     while ((rc = dirmap_save(map, &world->sink, true, ret_content, NULL)) == HF_IO)
         ++*failures;
     assert_int_equal(rc, HF_OK);
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
 }
 
 static void reads_that_fail_lose_nothing(void **state)

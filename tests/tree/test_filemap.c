@@ -67,7 +67,7 @@ static struct content save(struct world *world)
     struct content content;
 
     assert_int_equal(filemap_save(world->map, &world->sink, &content, NULL), HF_OK);
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     return content;
 }
 
@@ -146,7 +146,7 @@ static void append_to_a_long_file_writes_a_few_objects(void **state)
         /* A leaf or, when one is full, two; and what stands above. */
         assert_in_range(nodes, 2, 4);
         assert_true(world->sink.bytes < 64 * KIB);
-        assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+        assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     }
     reopen(world);
     assert_content(world, 0, 20 * MIB, 1);
@@ -212,7 +212,7 @@ static void rewritten_file_names_the_chunks_it_had(void **state)
     }
     assert_true(with_base >= 1);
     free(objects);
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     /* The front, the edit, the seam; and the nodes. */
     assert_true(world->objects->put_count < 20);
     free(data);
@@ -299,7 +299,7 @@ static void folding_while_writing_keeps_memory_bounded(void **state)
             continue;
         assert_int_equal(filemap_fold(world->map, &world->sink, NULL), HF_OK);
         assert_int_equal(filemap_dirty_bytes(world->map), 0);
-        assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+        assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     }
     reopen(world);
     for (uint64_t at = 0; at < 96 * MIB; at += 128 * KIB)

@@ -69,7 +69,7 @@ static void reopen(struct world *world, struct filemap **map)
     struct filemap *again;
 
     STUBBORNLY(world, filemap_save(*map, &world->sink, &content, NULL));
-    STUBBORNLY(world, blob_sink_flush(&world->sink, NULL));
+    STUBBORNLY(world, blob_sink_flush(&world->sink, 0, NULL));
     STUBBORNLY(world, filemap_open(world->cache, &content, filemap_size(*map),
                                    filemap_allocated(*map), &again, NULL));
     filemap_free(*map);

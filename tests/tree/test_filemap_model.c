@@ -388,7 +388,7 @@ static void step(struct world *world)
     } else if (kind < 84) {
         op_reopen(world);
     } else if (kind < 87) {
-        blob_sink_flush(&world->sink, NULL);
+        blob_sink_flush(&world->sink, 0, NULL);
     } else if (kind < 90) {
         filemap_trim(world->map);
     } else {

@@ -495,8 +495,8 @@ static void *look_at_shared(void *arg)
     return NULL;
 }
 
-static int put_after_intrusion(struct store *store, const struct object *objects, size_t n,
-                               struct hf_error *err)
+static int put_after_intrusion(struct store *store, uint64_t host, const struct object *objects,
+                               size_t n, struct hf_error *err)
 {
     struct timespec until;
 
@@ -512,7 +512,7 @@ static int put_after_intrusion(struct store *store, const struct object *objects
             continue;
         pthread_mutex_unlock(&intruder.lock);
     }
-    return intruder.real->put(store, objects, n, err);
+    return intruder.real->put(store, host, objects, n, err);
 }
 
 /* A large file that has no name any more is written: only then has a clean shared tree something to put. */

@@ -185,7 +185,7 @@ static int world_open(void **state)
     put_nested(world, top);
     put_fifo(world, top);
     save_root(world, top);
-    assert_int_equal(blob_sink_flush(&world->sink, NULL), HF_OK);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
     /* What follows reads from the store. */
     blob_sink_clear(&world->sink);
     blob_cache_free(world->cache);

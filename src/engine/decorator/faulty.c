@@ -190,10 +190,10 @@ static int answer(const struct verdict *verdict, int rc, struct hf_error *err)
 
 /* --- the calls ------------------------------------------------------------------------------------------ */
 
-static int faulty_put(struct store *store, const struct object *objects, size_t n,
+static int faulty_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
                       struct hf_error *err)
 {
-    PASS(STORE_OP_PUT, store_put(below, objects, n, err));
+    PASS(STORE_OP_PUT, store_put(below, host, objects, n, err));
 }
 
 static int faulty_get(struct store *store, const struct object_id *ids, size_t n,
@@ -202,10 +202,10 @@ static int faulty_get(struct store *store, const struct object_id *ids, size_t n
     PASS(STORE_OP_GET, store_get(below, ids, n, ret_contents, err));
 }
 
-static int faulty_missing(struct store *store, const struct object_id *ids, size_t n,
+static int faulty_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
                           bool *ret_missing, struct hf_error *err)
 {
-    PASS(STORE_OP_MISSING, store_missing(below, ids, n, ret_missing, err));
+    PASS(STORE_OP_MISSING, store_missing(below, host, ids, n, ret_missing, err));
 }
 
 static int faulty_session_list(struct store *store, const struct session_filter *filter,

@@ -127,13 +127,13 @@ static unsigned long long ull(uint64_t value)
 
 /* --- the calls ------------------------------------------------------------------------------------------ */
 
-static int trace_put(struct store *store, const struct object *objects, size_t n,
+static int trace_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
                      struct hf_error *err)
 {
-    struct span span = begin(store, STORE_OP_PUT, "%s", "");
+    struct span span = begin(store, STORE_OP_PUT, "host %llu", ull(host));
 
     weigh(&span, objects, n);
-    return end(&span, store_put(span.below, objects, n, err));
+    return end(&span, store_put(span.below, host, objects, n, err));
 }
 
 static int trace_get(struct store *store, const struct object_id *ids, size_t n,
@@ -148,13 +148,13 @@ static int trace_get(struct store *store, const struct object_id *ids, size_t n,
     return end(&span, rc);
 }
 
-static int trace_missing(struct store *store, const struct object_id *ids, size_t n,
+static int trace_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
                          bool *ret_missing, struct hf_error *err)
 {
-    struct span span = begin(store, STORE_OP_MISSING, "%s", "");
+    struct span span = begin(store, STORE_OP_MISSING, "host %llu", ull(host));
 
     span.items = n;
-    return end(&span, store_missing(span.below, ids, n, ret_missing, err));
+    return end(&span, store_missing(span.below, host, ids, n, ret_missing, err));
 }
 
 static int trace_session_list(struct store *store, const struct session_filter *filter,

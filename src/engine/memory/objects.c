@@ -80,8 +80,10 @@ int memory_objects_add(struct memory_world *world, const struct closure *closure
     return rc;
 }
 
-int memory_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err)
+int memory_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
+               struct hf_error *err)
 {
+    (void)host;
     struct memory_store *handle = memory_store_of(store);
     struct closure closure = {0};
     int rc = closure_build(&store->info.hasher, objects, n, NULL, &closure, err);
@@ -129,9 +131,10 @@ int memory_get(struct store *store, const struct object_id *ids, size_t n, struc
     return rc;
 }
 
-int memory_missing(struct store *store, const struct object_id *ids, size_t n, bool *ret_missing,
-                   struct hf_error *err)
+int memory_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
+                   bool *ret_missing, struct hf_error *err)
 {
+    (void)host;
     struct memory_store *handle = memory_store_of(store);
     int rc = memory_enter(handle, err);
 

@@ -158,11 +158,12 @@ void memory_leave(struct memory_store *handle);
 int memory_reserve(void *items, size_t *cap, size_t count, size_t size, struct hf_error *err);
 
 /* --- objects.c --- */
-int memory_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err);
+int memory_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
+               struct hf_error *err);
 int memory_get(struct store *store, const struct object_id *ids, size_t n, struct buf *ret_contents,
                struct hf_error *err);
-int memory_missing(struct store *store, const struct object_id *ids, size_t n, bool *ret_missing,
-                   struct hf_error *err);
+int memory_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
+                   bool *ret_missing, struct hf_error *err);
 /** All or nothing, under the mutex: checks that `closure` is there, then adds the objects. */
 int memory_objects_add(struct memory_world *world, const struct closure *closure,
                        const struct object *objects, size_t n, struct hf_error *err);

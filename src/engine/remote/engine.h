@@ -39,17 +39,18 @@ int remote_ask_number(struct store *store, Holdfast__Wire__Request *request, uin
                       uint64_t *ret_number, struct hf_error *err);
 
 /** Sends objects in frames of about WIRE_BATCH_BYTES, each after what it refers to. */
-int remote_upload(struct store *store, const struct object *objects, size_t n,
+int remote_upload(struct store *store, uint64_t host, const struct object *objects, size_t n,
                   struct hf_error *err);
 
 /* The slots of struct store_ops, whose contract is that of store.h. */
 
 /** Objects (objects.c). */
-int remote_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err);
+int remote_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
+               struct hf_error *err);
 int remote_get(struct store *store, const struct object_id *ids, size_t n, struct buf *ret_contents,
                struct hf_error *err);
-int remote_missing(struct store *store, const struct object_id *ids, size_t n, bool *ret_missing,
-                   struct hf_error *err);
+int remote_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
+                   bool *ret_missing, struct hf_error *err);
 
 /** Sessions and their commits (sessions.c). */
 int remote_session_find(struct store *store, const char *name, struct session_head *ret_head,

@@ -20,8 +20,8 @@ struct parcel {
     struct call *call;
 };
 
-static int parcel_send(struct parcel *parcel, struct link *link, const struct object *objects,
-                       size_t n, struct hf_error *err)
+static int parcel_send(struct parcel *parcel, struct link *link, uint64_t host,
+                       const struct object *objects, size_t n, struct hf_error *err)
 {
     int rc;
 
@@ -29,6 +29,7 @@ static int parcel_send(struct parcel *parcel, struct link *link, const struct ob
                               .put = HOLDFAST__WIRE__PUT_REQUEST__INIT};
     parcel->request.op_case = HOLDFAST__WIRE__REQUEST__OP_PUT;
     parcel->request.put = &parcel->put;
+    parcel->put.host = host;
     rc = wire_fill_objects(objects, n, &parcel->arena, &parcel->put.objects, err);
     parcel->put.n_objects = n;
     return rc == HF_OK ? link_begin(link, &parcel->request, 0, &parcel->call, err) : rc;
@@ -63,8 +64,8 @@ static size_t frame_of(const struct object *objects, size_t n)
 }
 
 /* Sends `objects`, `at_once` frames ahead of the answers. */
-static int send_parcels(struct link *link, const struct object *objects, size_t n, size_t at_once,
-                        struct hf_error *err)
+static int send_parcels(struct link *link, uint64_t host, const struct object *objects, size_t n,
+                        size_t at_once, struct hf_error *err)
 {
     struct parcel parcels[PUTS_AT_ONCE] = {0};
     int rc = HF_OK, ended;
@@ -74,7 +75,7 @@ static int send_parcels(struct link *link, const struct object *objects, size_t 
         count = frame_of(objects, n);
         rc = parcel_end(&parcels[turn], link, err);
         if (rc == HF_OK)
-            rc = parcel_send(&parcels[turn], link, objects, count, err);
+            rc = parcel_send(&parcels[turn], link, host, objects, count, err);
         turn = (turn + 1) % at_once;
     }
     for (size_t i = 0; i < at_once; i++) {
@@ -85,7 +86,8 @@ static int send_parcels(struct link *link, const struct object *objects, size_t 
 }
 
 /* Chunks in any order, as the server may handle requests; then nodes, one frame after the other. */
-int remote_upload(struct store *store, const struct object *objects, size_t n, struct hf_error *err)
+int remote_upload(struct store *store, uint64_t host, const struct object *objects, size_t n,
+                  struct hf_error *err)
 {
     struct link *link = &remote_store_of(store)->link;
     struct object *ordered;
@@ -93,22 +95,23 @@ int remote_upload(struct store *store, const struct object *objects, size_t n, s
     int rc;
 
     if (frame_of(objects, n) == n)
-        return send_parcels(link, objects, n, 1, err);
+        return send_parcels(link, host, objects, n, 1, err);
     ordered = reallocarray(NULL, n, sizeof *ordered);
     if (!ordered)
         return hf_fail(err, HF_NOMEM, "out of memory");
     rc = remote_order(objects, n, ordered, &nchunks, err);
     if (rc == HF_OK)
-        rc = send_parcels(link, ordered, nchunks, PUTS_AT_ONCE, err);
+        rc = send_parcels(link, host, ordered, nchunks, PUTS_AT_ONCE, err);
     if (rc == HF_OK)
-        rc = send_parcels(link, ordered + nchunks, n - nchunks, 1, err);
+        rc = send_parcels(link, host, ordered + nchunks, n - nchunks, 1, err);
     free(ordered);
     return rc;
 }
 
-int remote_put(struct store *store, const struct object *objects, size_t n, struct hf_error *err)
+int remote_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
+               struct hf_error *err)
 {
-    return remote_upload(store, objects, n, err);
+    return remote_upload(store, host, objects, n, err);
 }
 
 /* --- getting ------------------------------------------------------------------------------------------ */
@@ -219,7 +222,7 @@ int remote_get(struct store *store, const struct object_id *ids, size_t n, struc
 
 /* --- looking ------------------------------------------------------------------------------------------ */
 
-static int missing_once(struct store *store, const struct object_id *ids, size_t n,
+static int missing_once(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
                         bool *ret_missing, struct hf_error *err)
 {
     Holdfast__Wire__MissingRequest missing = HOLDFAST__WIRE__MISSING_REQUEST__INIT;
@@ -228,6 +231,7 @@ static int missing_once(struct store *store, const struct object_id *ids, size_t
     int rc;
 
     missing.ids = wire_fill_ids(ids, n);
+    missing.host = host;
     rc = remote_ask(store, &request, 0, HOLDFAST__WIRE__REPLY__RESULT_MISSING, &frame, err);
     if (rc != HF_OK)
         return rc;
@@ -239,14 +243,14 @@ static int missing_once(struct store *store, const struct object_id *ids, size_t
     return rc;
 }
 
-int remote_missing(struct store *store, const struct object_id *ids, size_t n, bool *ret_missing,
-                   struct hf_error *err)
+int remote_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
+                   bool *ret_missing, struct hf_error *err)
 {
     int rc = HF_OK;
 
     for (size_t count; n > 0 && rc == HF_OK; ids += count, ret_missing += count, n -= count) {
         count = n < IDS_AT_ONCE ? n : IDS_AT_ONCE;
-        rc = missing_once(store, ids, count, ret_missing, err);
+        rc = missing_once(store, host, ids, count, ret_missing, err);
     }
     return rc;
 }

@@ -57,8 +57,8 @@ static bool fits(const struct commit *commit)
 typedef int (*carry_fn)(struct store *store, Holdfast__Wire__Commit *message, void *arg,
                         struct hf_error *err);
 
-static int carry_once(struct store *store, const struct commit *commit, carry_fn carry, void *arg,
-                      struct hf_error *err)
+static int carry_once(struct store *store, uint64_t host, const struct commit *commit,
+                      carry_fn carry, void *arg, struct hf_error *err)
 {
     Holdfast__Wire__Commit message = HOLDFAST__WIRE__COMMIT__INIT;
     struct wire_arena arena = {0};
@@ -66,7 +66,7 @@ static int carry_once(struct store *store, const struct commit *commit, carry_fn
     int rc = HF_OK;
 
     if (!fits(commit)) {
-        rc = remote_upload(store, commit->objects, commit->nobjects, err);
+        rc = remote_upload(store, host, commit->objects, commit->nobjects, err);
         bare.nobjects = 0;
     }
     if (rc == HF_OK)
@@ -79,13 +79,13 @@ static int carry_once(struct store *store, const struct commit *commit, carry_fn
 
 /* Objects that were put before the commit can be gone when the server's machine has failed in between: they were
  * not durable yet. Then they are put again. */
-static int carry_commit(struct store *store, const struct commit *commit, carry_fn carry, void *arg,
-                        struct hf_error *err)
+static int carry_commit(struct store *store, uint64_t host, const struct commit *commit,
+                        carry_fn carry, void *arg, struct hf_error *err)
 {
-    int rc = carry_once(store, commit, carry, arg, err);
+    int rc = carry_once(store, host, commit, carry, arg, err);
 
     if (rc == HF_MISSING && !fits(commit))
-        rc = carry_once(store, commit, carry, arg, err);
+        rc = carry_once(store, host, commit, carry, arg, err);
     return rc;
 }
 
@@ -120,7 +120,7 @@ int remote_session_create(struct store *store, uint64_t host, const char *name,
                           const struct commit *first, struct lease *ret_lease, struct hf_error *err)
 {
     struct creation creation = {.host = host, .name = name};
-    int rc = carry_commit(store, first, carry_creation, &creation, err);
+    int rc = carry_commit(store, host, first, carry_creation, &creation, err);
 
     if (rc == HF_OK)
         *ret_lease = creation.lease;
@@ -149,7 +149,7 @@ int remote_commit(struct store *store, uint64_t host, const struct commit *commi
                   uint64_t *ret_version, struct hf_error *err)
 {
     struct step step = {.host = host};
-    int rc = carry_commit(store, commit, carry_step, &step, err);
+    int rc = carry_commit(store, host, commit, carry_step, &step, err);
 
     if (rc == HF_OK)
         *ret_version = step.number;
@@ -173,7 +173,7 @@ int remote_rescue(struct store *store, uint64_t host, const struct commit *commi
                   const char *reason, uint64_t *ret_rescue_id, struct hf_error *err)
 {
     struct step step = {.host = host, .reason = reason};
-    int rc = carry_commit(store, commit, carry_rescue, &step, err);
+    int rc = carry_commit(store, host, commit, carry_rescue, &step, err);
 
     if (rc == HF_OK)
         *ret_rescue_id = step.number;

@@ -15,8 +15,10 @@ static int run_put(struct write *write, struct transaction *transaction, struct 
     return rc == HF_OK ? incoming_insert(&put->incoming, transaction, err) : rc;
 }
 
-int sqlite_put(struct store *base, const struct object *objects, size_t n, struct hf_error *err)
+int sqlite_put(struct store *base, uint64_t host, const struct object *objects, size_t n,
+               struct hf_error *err)
 {
+    (void)host;
     struct sqlite_store *store = sqlite_store_of(base);
     struct put_write put = {.write = {.run = run_put}};
     int rc = incoming_prepare(&put.incoming, store, objects, n, NULL, err);
@@ -46,9 +48,10 @@ int sqlite_get(struct store *base, const struct object_id *ids, size_t n, struct
     return rc;
 }
 
-int sqlite_missing(struct store *base, const struct object_id *ids, size_t n, bool *ret_missing,
-                   struct hf_error *err)
+int sqlite_missing(struct store *base, uint64_t host, const struct object_id *ids, size_t n,
+                   bool *ret_missing, struct hf_error *err)
 {
+    (void)host;
     struct sqlite_store *store = sqlite_store_of(base);
     struct db *reader;
     enum object_kind kind;

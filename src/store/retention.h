@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The retention policy of a store: which versions, sessions, snapshots and rescues stay, for how long, and how
+ * much there may be. It is kept in the store as a YAML text (the setting "retention"); docs/ops/retention.md
+ * describes it. Pure functions but for retention_load(); thread safe.
+ *
+ *     policy (text) --parse--> rules --plan, over what there is--> actions, each with the rule that says so
+ *
+ * A store without a policy has the default one.
+ */
+#ifndef STORE_RETENTION_H
+#define STORE_RETENTION_H
+
+#include "store/store.h"
+
+#define RETENTION_SETTING "retention"
+/** The default policy's text. */
+extern const char retention_default[];
+
+/** A parsed policy. */
+struct retention;
+
+/** HF_CONFIG with line, column and what is wrong; unknown keys are wrong. */
+int retention_parse(struct slice text, struct retention **ret_policy, struct hf_error *err);
+/** The store's own, or the default one. */
+int retention_load(struct store *store, struct retention **ret_policy, struct hf_error *err);
+/** NULL is fine. */
+void retention_free(struct retention *policy);
+
+/** The most bytes that files of a session of this name may have together; 0: no limit. */
+uint64_t retention_session_limit(const struct retention *policy, const char *name);
+/** The most bytes that the store may take; 0: no limit. */
+uint64_t retention_store_limit(const struct retention *policy);
+
+enum retention_kind {
+    RETENTION_VERSION = 1,  /**< a version of a session is forgotten */
+    RETENTION_TRASH = 2,    /**< an idle session goes to the trash */
+    RETENTION_PURGE = 3,    /**< a session in the trash is forgotten */
+    RETENTION_RESCUE = 4,   /**< a rescue version is forgotten */
+    RETENTION_SNAPSHOT = 5, /**< a snapshot is deleted */
+};
+
+/** One thing that goes, and why. Strings are valid during the call only. */
+struct retention_action {
+    enum retention_kind kind;
+    uint64_t sid;
+    const char *session_name;
+    uint64_t version; /**< VERSION */
+    uint64_t rescue;  /**< RESCUE */
+    const char *snapshot;
+    int64_t time;     /**< of what goes */
+    uint64_t bytes;   /**< logical, as recorded beside it */
+    const char *rule; /**< "history of sessions '*': hourly for 7 days" */
+};
+/** Not 0: stops, and is returned. */
+typedef int (*retention_visit_fn)(const struct retention_action *action, void *arg);
+
+/** Visits all that the policy says should go now (ns since the epoch), and changes nothing. */
+int retention_plan(struct store *store, const struct retention *policy, int64_t now,
+                   retention_visit_fn visit, void *arg, struct hf_error *err);
+
+struct retention_totals {
+    uint64_t versions, trashed, purged, rescues, snapshots;
+    uint64_t skipped; /**< idle sessions that were in use after all */
+};
+/** Does it, on behalf of `host` (whose leases idle sessions are trashed under). `visit` (may be NULL) is told of
+ *  each thing that went. */
+int retention_apply(struct store *store, uint64_t host, const struct retention *policy, int64_t now,
+                    retention_visit_fn visit, void *arg, struct retention_totals *ret_totals,
+                    struct hf_error *err);
+
+#endif
