@@ -110,36 +110,74 @@ int context_find_session(struct store *store, const char *name, struct context_s
     return status;
 }
 
+struct version_search {
+    int64_t until; /* the first that is not later than this */
+    struct session_head found;
+};
+
 static int visit_version(const struct history_entry *entry, void *arg)
 {
-    struct history_entry *found = arg;
+    struct version_search *search = arg;
 
-    found->version = entry->version;
-    found->root = entry->root;
+    if (entry->time > search->until)
+        return 0;
+    search->found = (struct session_head){.sid = entry->sid,
+                                          .version = entry->version,
+                                          .root = entry->root,
+                                          .time = entry->time,
+                                          .bytes = entry->bytes,
+                                          .files = entry->files};
     return 1;
 }
 
-int context_find_version(struct store *store, const struct context_session *session,
-                         uint64_t version, struct object_id *ret_root, struct hf_error *err)
+int context_read_version(struct store *store, const struct context_session *session,
+                         uint64_t version, struct session_head *ret_version, struct hf_error *err)
 {
-    struct history_entry found = {0};
+    struct version_search search = {.until = INT64_MAX};
     int status;
 
     if (session->head.version == 0)
         return hf_fail(err, HF_NOENT, "the shared tree is empty yet");
     if (version == 0 || version == session->head.version) {
-        *ret_root = session->head.root;
+        *ret_version = session->head;
         return 0;
     }
-    status = store_history(store, session->head.sid, version, 1, visit_version, &found, err);
+    status = store_history(store, session->head.sid, version, 1, visit_version, &search, err);
     if (status < 0)
         return status;
-    if (found.version != version)
+    if (search.found.version != version)
         return hf_fail(err, HF_NOENT,
                        "session '%s' has no version %" PRIu64 "; the head is %" PRIu64,
                        session->name, version, session->head.version);
-    *ret_root = found.root;
+    *ret_version = search.found;
     return 0;
+}
+
+int context_read_version_at(struct store *store, const struct context_session *session,
+                            int64_t time, struct session_head *ret_version, struct hf_error *err)
+{
+    struct version_search search = {.until = time};
+    int status = store_history(store, session->head.sid, session->head.version, 0, visit_version,
+                               &search, err);
+
+    if (status < 0)
+        return status;
+    if (search.found.version == 0)
+        return hf_fail(err, HF_NOENT, "session '%s' has no version that old; see 'session log %s'",
+                       session->name, session->name);
+    *ret_version = search.found;
+    return 0;
+}
+
+int context_find_version(struct store *store, const struct context_session *session,
+                         uint64_t version, struct object_id *ret_root, struct hf_error *err)
+{
+    struct session_head found;
+    int status = context_read_version(store, session, version, &found, err);
+
+    if (status == 0)
+        *ret_root = found.root;
+    return status;
 }
 
 /* --- operands --------------------------------------------------------------------------------- */

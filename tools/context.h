@@ -30,6 +30,13 @@ int context_find_session(struct store *store, const char *name, struct context_s
 int context_find_version(struct store *store, const struct context_session *session,
                          uint64_t version, struct object_id *ret_root, struct hf_error *err);
 
+/** One kept version of a session, or (`version` 0) its head. HF_NOENT. */
+int context_read_version(struct store *store, const struct context_session *session,
+                         uint64_t version, struct session_head *ret_version, struct hf_error *err);
+/** The version that was the latest at a time (ns since the epoch). HF_NOENT when none that old is kept. */
+int context_read_version_at(struct store *store, const struct context_session *session,
+                            int64_t time, struct session_head *ret_version, struct hf_error *err);
+
 /** Splits "SESSION[@VERSION][:PATH]" in place. No version: 0. No path: "". An '@' that no number follows is
  *  a part of the name. HF_USAGE. */
 int context_split_operand(char *operand, char **ret_session, uint64_t *ret_version, char **ret_path,

@@ -73,7 +73,7 @@ run 65 session show .
 
 # log
 run 0 session log bravo
-out '^VERSION .*ROOT'
+out '^VERSION .*CHANGES'
 head=$(awk 'NR == 2 { print $1 }' "$scratch/out")
 run 0 session log -n 1 bravo
 [ "$(wc -l <"$scratch/out")" -eq 2 ] || fail 'log -n 1 prints another number of versions'
@@ -81,6 +81,14 @@ run 0 session log "bravo@1"
 [ "$(awk 'NR == 2 { print $1 }' "$scratch/out")" = 1 ] || fail 'log of a version does not begin there'
 run 0 session log --json bravo
 json "map(.version) == [range($head; 0; -1)] and .[0].token > 0"
+json 'map(select(.version == 1)) | .[0].changes == []'
+json '[.[].changes[] | select(.path == "binary")] | length >= 1 and .[-1].change == "added"'
+run 0 session log --json --at 2001-01-01 bravo
+[ "$(cat "$scratch/out")" = '[]' ] || fail 'log --at before the first version prints one'
+run 0 session log --json --since 2199-01-01 bravo
+[ "$(cat "$scratch/out")" = '[]' ] || fail 'log --since after the last version prints one'
+run 0 session log --json --since 1h bravo
+json "length == $head"
 run 0 session log .
 run 64 session log bravo:events.jsonl
 
