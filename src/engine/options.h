@@ -4,6 +4,7 @@
 #define ENGINE_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "object/chunker.h"
 
@@ -16,7 +17,8 @@ enum store_open_flags {
 struct store_create_options {
     struct chunker_params chunker; /**< all 0: CHUNKER_DEFAULT */
     bool strict;                   /**< close(2) waits for the medium */
-    bool keyed;                    /**< ids are HMAC under a random key kept in the store */
+    bool keyed;                    /**< ids are HMAC under a key kept in the store */
+    const uint8_t *key;            /**< 32 bytes, of a copy of a keyed store; NULL: random ones */
 };
 
 #endif

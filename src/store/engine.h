@@ -67,6 +67,8 @@ struct store_ops {
     int (*snapshot_pins)(struct store *, const char *, pin_visit_fn, void *, struct hf_error *);
     int (*roots)(struct store *, root_visit_fn, void *, struct hf_error *);
     int (*session_receive)(struct store *, const struct session_copy *, struct hf_error *);
+    int (*rescue_receive)(struct store *, const uint8_t *, const struct rescue_info *,
+                          struct hf_error *);
     int (*snapshot_receive)(struct store *, const struct snapshot_copy *, struct hf_error *);
     int (*setting_get)(struct store *, const char *, struct buf *, struct hf_error *);
     int (*setting_set)(struct store *, const char *, struct slice, struct hf_error *);

@@ -4,6 +4,7 @@
 #include "store/store.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "store/engine.h"
 #include "store/name.h"
@@ -465,6 +466,19 @@ int store_session_receive(struct store *store, const struct session_copy *copy,
     return rc != HF_OK ? rc : store->ops->session_receive(store, copy, err);
 }
 
+int store_rescue_receive(struct store *store, const uint8_t origin[UUID_SIZE],
+                         const struct rescue_info *rescue, struct hf_error *err)
+{
+    int rc = check_writable(store, err);
+
+    assert(origin && rescue && rescue->id > 0 && rescue->reason);
+    if (rc == HF_OK && rescue->sid != SHARED_SID)
+        rc = check_sid(rescue->sid, err);
+    if (!store->ops->rescue_receive)
+        return unsupported(store, err);
+    return rc != HF_OK ? rc : store->ops->rescue_receive(store, origin, rescue, err);
+}
+
 int store_snapshot_receive(struct store *store, const struct snapshot_copy *copy,
                            struct hf_error *err)
 {
@@ -495,6 +509,8 @@ int store_setting_set(struct store *store, const char *name, struct slice text,
     int rc = check_writable(store, err);
 
     assert(name);
+    if (rc == HF_OK && strcmp(name, SETTING_ORIGIN) == 0)
+        rc = hf_fail(err, HF_INVAL, "which store a copy is of cannot be set");
     if (rc == HF_OK && text.len > SETTING_MAX)
         rc = hf_fail(err, HF_TOOBIG, "a setting may have %d bytes, and this has %zu", SETTING_MAX,
                      text.len);

@@ -251,16 +251,22 @@ int store_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_e
 
 /**
  * Takes over a session of another store: its number, name, state, the versions that this store does not have
- * yet, and its token when that is higher. All that the roots refer to must be here (HF_MISSING). In one
- * transaction. What was copied before and is gone there stays here.
- * A store takes copies from one origin alone, and from the first copy on it knows which: HF_CONFLICT when it is
- * another's, when it has sessions of its own, or when a version of the same number has another root here.
- * HF_BUSY when the session is leased here. Under a name that another live session has here: that one was
- * renamed or deleted there and must be copied first (HF_EXIST).
+ * yet, and its token when that is higher. The last version becomes the head, unless this store's is a later one.
+ * All that the roots refer to must be here (HF_MISSING). In one transaction. What was copied before and is gone
+ * there stays here.
+ * Another live session that has the name here was renamed or deleted there: it goes to the trash, and comes out of
+ * it when it is received itself; so sessions may be received in any order, whoever swapped names.
+ * A store takes copies from one origin alone, and from the first copy on it knows which (SETTING_ORIGIN):
+ * HF_CONFLICT when it is another's, when it has sessions of its own then, or when a version of the same number has
+ * another root here. HF_BUSY when the session, or the one that loses its name, is leased here.
  */
 int store_session_receive(struct store *store, const struct session_copy *copy,
                           struct hf_error *err);
-/** The same for a snapshot. One of this name is left as it is when it pins the same, else HF_CONFLICT. */
+/** Takes over a rescue version of a session that was received, under its id there. One of this id is left as it is
+ *  when it has the same root, else HF_CONFLICT. HF_MISSING as above; HF_NOENT: the session is not here. */
+int store_rescue_receive(struct store *store, const uint8_t origin[UUID_SIZE],
+                         const struct rescue_info *rescue, struct hf_error *err);
+/** Takes over a snapshot. One of this name is left as it is when it pins the same, else HF_CONFLICT. */
 int store_snapshot_receive(struct store *store, const struct snapshot_copy *copy,
                            struct hf_error *err);
 

@@ -276,14 +276,16 @@ typedef int (*pin_visit_fn)(const struct pin_info *pin, void *arg);
 
 /** A session with its kept versions, on its way from one store to another. */
 struct session_copy {
-    uint8_t origin[UUID_SIZE]; /**< of the store that all of it once comes from */
+    uint8_t origin[UUID_SIZE]; /**< of the store that all of it once came from */
     uint64_t sid;              /**< there, and here; the shared tree too */
     const char *name;          /**< "" of the shared tree */
     enum session_state state;
     int64_t created, trashed;
-    uint64_t token;                       /**< no lease may be granted here that is not above it */
-    const struct history_entry *versions; /**< oldest first; the last one is the head */
-    size_t nversions;                     /**< at least 1 */
+    uint64_t token; /**< no lease may be granted here that is not above it */
+    /** Oldest first; the last one is the head. Their `host` is a number of the other store, and no host of this one;
+     *  `host_name` is what may be kept. */
+    const struct history_entry *versions;
+    size_t nversions; /**< at least 1 */
     struct session_meta meta;
 };
 
@@ -298,6 +300,9 @@ struct snapshot_copy {
 /* --- settings, collections ----------------------------------------------------------------------- */
 
 #define SETTING_MAX 65536
+/** The setting that says which store the sessions here are copies of, or were once: the 36 characters of its UUID.
+ *  Only received copies set it. */
+#define SETTING_ORIGIN "origin"
 
 /** Told how far a collection is: objects looked at, of about so many (0: not known). Not 0: it stops
  *  (HF_INTR), having removed what it has removed. */

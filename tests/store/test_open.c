@@ -100,6 +100,30 @@ static void handles_of_one_name_share_a_store(void **state)
     store_close(NULL);
 }
 
+static void a_copy_of_a_keyed_store_has_its_key(void **state)
+{
+    struct store_create_options options = {.keyed = true};
+    char folder[] = "/tmp/holdfast-open-XXXXXX", url[200], command[100];
+    struct store *one, *two, *three;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(url, sizeof url, "sqlite:%s/two.db", folder);
+    assert_int_equal(store_open("memory:", STORE_CREATE, &options, NULL, &one, NULL), HF_OK);
+    options.key = store_info(one)->hasher.key;
+    assert_int_equal(store_open(url, STORE_CREATE, &options, NULL, &two, NULL), HF_OK);
+    assert_int_equal(store_open("memory:", STORE_CREATE, &options, NULL, &three, NULL), HF_OK);
+    assert_memory_equal(&store_info(one)->hasher, &store_info(two)->hasher,
+                        sizeof(struct object_hasher));
+    assert_memory_equal(&store_info(one)->hasher, &store_info(three)->hasher,
+                        sizeof(struct object_hasher));
+    store_close(one);
+    store_close(two);
+    store_close(three);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 static void a_tenant_is_a_file_of_its_own(void **state)
 {
     static const char *const bad[] = {"", "-a", "A", "a/b", "..", "a.b", "a_b"};
@@ -205,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_url_that_is_too_long_is_refused),
         cmocka_unit_test(bad_chunk_sizes_are_refused),
         cmocka_unit_test(handles_of_one_name_share_a_store),
+        cmocka_unit_test(a_copy_of_a_keyed_store_has_its_key),
         cmocka_unit_test(a_tenant_is_a_file_of_its_own),
         cmocka_unit_test(decorators_nest),
         cmocka_unit_test(the_default_store_is_where_xdg_says),

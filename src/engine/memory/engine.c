@@ -154,6 +154,17 @@ static void cond_init_monotonic(pthread_cond_t *cond)
     pthread_condattr_destroy(&attr);
 }
 
+/* The key that was asked for, or a random one. */
+static int make_key(const uint8_t *key, struct object_hasher *hasher, struct hf_error *err)
+{
+    hasher->keyed = true;
+    if (key)
+        memcpy(hasher->key, key, sizeof hasher->key);
+    else if (getrandom(hasher->key, sizeof hasher->key, 0) != (ssize_t)sizeof hasher->key)
+        return hf_fail(err, HF_IO, "the system gives no random numbers for the store's key");
+    return HF_OK;
+}
+
 static int world_new(const char *name, const struct store_create_options *create,
                      const struct clock *clock, struct memory_world **ret_world,
                      struct hf_error *err)
@@ -170,12 +181,9 @@ static int world_new(const char *name, const struct store_create_options *create
     uuid_generate(world->uuid);
     world->chunker = create && create->chunker.max ? create->chunker : CHUNKER_DEFAULT;
     world->close_durability = create && create->strict ? DURABILITY_SYNC : DURABILITY_RELAXED;
-    world->hasher.keyed = create && create->keyed;
     rc = memory_session_add_shared(world, clock_realtime(clock), err);
-    if (rc == HF_OK && world->hasher.keyed &&
-        getrandom(world->hasher.key, sizeof world->hasher.key, 0) !=
-            (ssize_t)sizeof world->hasher.key)
-        rc = hf_fail(err, HF_IO, "the system gives no random numbers for the store's key");
+    if (rc == HF_OK && create && create->keyed)
+        rc = make_key(create->key, &world->hasher, err);
     if (rc != HF_OK)
         world_free(world);
     else

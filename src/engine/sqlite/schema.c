@@ -135,7 +135,9 @@ static int insert_first_rows(struct db *db, const struct store_create_options *c
     if (row.chunker.max == 0)
         row.chunker = CHUNKER_DEFAULT;
     uuid_generate(row.uuid);
-    if (row.keyed && RAND_bytes(row.key, sizeof row.key) != 1)
+    if (row.keyed && create->key)
+        memcpy(row.key, create->key, sizeof row.key);
+    else if (row.keyed && RAND_bytes(row.key, sizeof row.key) != 1)
         return hf_fail(err, HF_IO, "no random bytes to be had for the store's key");
     rc = store_row_write(db, &row, err);
     if (rc == HF_OK)
