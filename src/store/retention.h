@@ -6,6 +6,7 @@
  *
  *     policy (text) --parse--> rules --plan, over what there is--> actions, each with the rule that says so
  *
+ * In each section the first rule whose pattern matches counts; what none matches stays. The shared tree is called ".".
  * A store without a policy has the default one.
  */
 #ifndef STORE_RETENTION_H
@@ -22,7 +23,7 @@ struct retention;
 
 /** HF_CONFIG with line, column and what is wrong; unknown keys are wrong. */
 int retention_parse(struct slice text, struct retention **ret_policy, struct hf_error *err);
-/** The store's own, or the default one. */
+/** The store's own, or the default one. HF_CONFIG as above. */
 int retention_load(struct store *store, struct retention **ret_policy, struct hf_error *err);
 /** NULL is fine. */
 void retention_free(struct retention *policy);
@@ -45,10 +46,10 @@ struct retention_action {
     enum retention_kind kind;
     uint64_t sid;
     const char *session_name;
-    uint64_t version; /**< VERSION */
+    uint64_t version; /**< VERSION; TRASH: the head, which must be so still */
     uint64_t rescue;  /**< RESCUE */
     const char *snapshot;
-    int64_t time;     /**< of what goes */
+    int64_t time;     /**< of what goes; PURGE: when it was deleted */
     uint64_t bytes;   /**< logical, as recorded beside it */
     const char *rule; /**< "history of sessions '*': hourly for 7 days" */
 };
@@ -63,8 +64,8 @@ struct retention_totals {
     uint64_t versions, trashed, purged, rescues, snapshots;
     uint64_t skipped; /**< idle sessions that were in use after all */
 };
-/** Does it, on behalf of `host` (whose leases idle sessions are trashed under). `visit` (may be NULL) is told of
- *  each thing that went. */
+/** Does it, on behalf of `host` (whose leases idle sessions are trashed under; with 0 they are skipped). `visit` (may
+ *  be NULL) is told of each thing that went. `ret_totals` tells what was done, after a failure too. */
 int retention_apply(struct store *store, uint64_t host, const struct retention *policy, int64_t now,
                     retention_visit_fn visit, void *arg, struct retention_totals *ret_totals,
                     struct hf_error *err);

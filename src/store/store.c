@@ -8,6 +8,7 @@
 
 #include "store/engine.h"
 #include "store/name.h"
+#include "store/retention.h"
 
 void store_close(struct store *store)
 {
@@ -503,17 +504,33 @@ int store_setting_get(struct store *store, const char *name, struct buf *ret_tex
     return store->ops->setting_get(store, name, ret_text, err);
 }
 
+/* A policy that cannot be read would stop whatever asks it. */
+static int check_setting(const char *name, struct slice text, struct hf_error *err)
+{
+    struct retention *policy;
+    int rc;
+
+    if (strcmp(name, SETTING_ORIGIN) == 0)
+        return hf_fail(err, HF_INVAL, "which store a copy is of cannot be set");
+    if (text.len > SETTING_MAX)
+        return hf_fail(err, HF_TOOBIG, "a setting may have %d bytes, and this has %zu", SETTING_MAX,
+                       text.len);
+    if (!text.data || strcmp(name, RETENTION_SETTING) != 0)
+        return HF_OK;
+    rc = retention_parse(text, &policy, err);
+    if (rc == HF_OK)
+        retention_free(policy);
+    return rc;
+}
+
 int store_setting_set(struct store *store, const char *name, struct slice text,
                       struct hf_error *err)
 {
     int rc = check_writable(store, err);
 
     assert(name);
-    if (rc == HF_OK && strcmp(name, SETTING_ORIGIN) == 0)
-        rc = hf_fail(err, HF_INVAL, "which store a copy is of cannot be set");
-    if (rc == HF_OK && text.len > SETTING_MAX)
-        rc = hf_fail(err, HF_TOOBIG, "a setting may have %d bytes, and this has %zu", SETTING_MAX,
-                     text.len);
+    if (rc == HF_OK)
+        rc = check_setting(name, text, err);
     if (!store->ops->setting_set)
         return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->setting_set(store, name, text, err);

@@ -276,7 +276,8 @@ int store_snapshot_receive(struct store *store, const struct snapshot_copy *copy
  *  HF_NOENT when it is not set. */
 int store_setting_get(struct store *store, const char *name, struct buf *ret_text,
                       struct hf_error *err);
-/** Sets it, at most SETTING_MAX bytes (HF_TOOBIG); without bytes (data NULL) forgets it. */
+/** Sets it, at most SETTING_MAX bytes (HF_TOOBIG); without bytes (data NULL) forgets it. HF_CONFIG for a retention
+ *  policy that is none. */
 int store_setting_set(struct store *store, const char *name, struct slice text,
                       struct hf_error *err);
 
