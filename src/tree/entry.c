@@ -11,11 +11,19 @@
 #define MOMENT_S 0.01
 #define TOP_MOMENT_S 1.0
 
+double entry_top_moment(const struct session *shared)
+{
+    double age = (double)(timer_now() - shared->asked_at) / 1e9;
+
+    return shared->tree->distant && !shared->unsure && age < TOP_MOMENT_S ? TOP_MOMENT_S - age
+                                                                          : 0.0;
+}
+
 static double moment(const struct session *session, const struct tree_entry *entry)
 {
-    if (!session->tree->distant)
-        return 0.0;
-    return entry->inode == TREE_ROOT ? TOP_MOMENT_S : MOMENT_S;
+    if (entry->inode == TREE_ROOT)
+        return entry_top_moment(session);
+    return session->tree->distant ? MOMENT_S : 0.0;
 }
 
 void entry_fill(struct session *session, const struct inode *inode, struct tree_entry *ret_entry)

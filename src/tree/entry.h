@@ -5,6 +5,9 @@
 
 #include "tree/session.h"
 
+/** For so much longer the top directory's attributes hold, in seconds: over a network they are asked for again only
+ *  when they are so old. */
+double entry_top_moment(const struct session *shared);
 /** Attributes and for how long they hold. */
 void entry_fill(struct session *session, const struct inode *inode, struct tree_entry *ret_entry);
 /** The same, and counts one look-up. */
