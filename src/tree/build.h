@@ -6,9 +6,10 @@
  *     build_open() --> build_put(), build_splice() ... --> build_finish() --> store_commit(), _session_create()
  *
  * Memory and cost follow the changes, not the root: nodes are read as they are needed, and what is new moves
- * to the store (store_put()) once it is more than a few MiB. Paths are relative to the session's top, their
- * parts separated by '/'; no part may be empty, "." or "..". Symbolic links are not followed. One thread at a
- * time.
+ * to the store (store_put()) once it is more than a few MiB. It is cheapest to work through one directory after the
+ * other. Paths are relative to the session's top, their parts separated by '/'; no part may be empty, "." or "..",
+ * nor the first one ".holdfast" (HF_INVAL). Symbolic links are not followed. Directories keep the times that they
+ * have. After a failure other than those named here, a build can only be freed. One thread at a time.
  */
 #ifndef TREE_BUILD_H
 #define TREE_BUILD_H
@@ -20,14 +21,15 @@ struct build;
 
 /** What a new or replaced inode is like. Times in ns since the epoch. */
 struct build_attr {
-    uint32_t mode; /**< type and permissions */
+    uint32_t mode; /**< type (of what is made: HF_INVAL) and permissions */
     uint32_t uid, gid;
     int64_t atime, mtime, ctime;
     uint32_t rdev_major, rdev_minor;
     struct slice xattrs; /**< a block (object/node.h), or empty */
 };
 
-/** Gives the next bytes of a file: 1 and at most `size` of them, 0 at its end, or a negative status. */
+/** Gives the next bytes of a file: at least one and at most `size` of them (*ret_len), or none at its end. Returns 0,
+ *  or a negative status. It must not use the build. */
 typedef int (*build_read_fn)(void *arg, uint8_t *ret_data, size_t size, size_t *ret_len,
                              struct hf_error *err);
 
@@ -42,7 +44,7 @@ int build_open(struct blob_cache *cache, uint64_t host, const struct object_id *
 void build_free(struct build *build);
 
 /* Each replaces what is at `path` but for directories (HF_EXIST); its parent must be a directory (HF_NOENT,
- * HF_NOTDIR). */
+ * HF_NOTDIR). A new directory replaces nothing (HF_EXIST). */
 int build_mkdir(struct build *build, const char *path, const struct build_attr *attr,
                 struct hf_error *err);
 int build_put(struct build *build, const char *path, const struct build_attr *attr,
@@ -52,7 +54,7 @@ int build_symlink(struct build *build, const char *path, const char *target,
 /** FIFOs, sockets, devices. */
 int build_mknod(struct build *build, const char *path, const struct build_attr *attr,
                 struct hf_error *err);
-/** Another name of the file at `target`. */
+/** Another name of the file at `target`. HF_NOENT, HF_PERM (of a directory), HF_MLINK. */
 int build_link(struct build *build, const char *path, const char *target, struct hf_error *err);
 
 /** Puts `data` in the place of bytes [start, end) of a regular file, whatever the lengths, and moves the rest
@@ -64,8 +66,9 @@ int build_splice(struct build *build, const char *path, uint64_t start, uint64_t
 int build_remove(struct build *build, const char *path, struct hf_error *err);
 
 /**
- * Encodes the root, and fills the commit's root, new objects, bytes and files, and the strings of its index row
- * if workspace.yaml was changed or there was no base. What `commit` borrows lives until build_free().
+ * Encodes the root, and fills the commit's root, new objects, and the strings of its index row. commit->meta.bytes and
+ * .files must be those of the base (0 without one), and become those of the new root. What `commit` borrows lives
+ * until build_free(). Once.
  */
 int build_finish(struct build *build, struct commit *commit, struct hf_error *err);
 

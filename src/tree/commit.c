@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tree/directory.h"
+#include "tree/linktable.h"
 #include "tree/meta_index.h"
 #include "tree/reach.h"
 #include "tree/split.h"
@@ -73,7 +74,7 @@ static int save_record(struct session *session, struct inode *inode, struct hf_e
 
     inode_record(inode, &record);
     if (inode->linked)
-        return links_put(session, &record);
+        return linktable_put(session->links, &record, err);
     assert(inode->parent && inode->parent->dirty);
     rc = inode_dir(session, inode->parent, &map);
     if (rc == HF_OK)

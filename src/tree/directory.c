@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/directory.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tree/linktable.h"
 
 int directory_name_check(const char *name, struct slice *ret_name)
 {
@@ -23,7 +24,7 @@ static int load_linked(struct session *session, uint64_t ino, struct inode **ret
 {
     struct inode_record record;
     struct inode *inode;
-    int rc = links_find(session, ino, &record);
+    int rc = linktable_find(session->links, ino, &record, NULL);
 
     if (rc == HF_NOENT)
         rc = HF_CORRUPT;
@@ -153,46 +154,4 @@ void directory_touch(struct session *session, struct inode *dir, int64_t now)
 {
     dir->mtime = dir->ctime = now;
     inode_mark(session, dir);
-}
-
-/* --- the link table --------------------------------------------------------------------------- */
-
-#define LINK_KEY_LEN 16
-
-static struct slice link_key(uint64_t ino, char key[LINK_KEY_LEN + 1])
-{
-    snprintf(key, LINK_KEY_LEN + 1, "%016llx", (unsigned long long)ino);
-    return slice_of(key, LINK_KEY_LEN);
-}
-
-int links_find(struct session *session, uint64_t ino, struct inode_record *ret_record)
-{
-    char key[LINK_KEY_LEN + 1];
-    struct dir_entry entry;
-    int rc = dirmap_find(session->links, link_key(ino, key), &entry, NULL);
-
-    if (rc != HF_OK)
-        return rc;
-    return inode_record_decode(entry.record, ret_record);
-}
-
-int links_put(struct session *session, const struct inode_record *record)
-{
-    char key[LINK_KEY_LEN + 1];
-    BUF_AUTO bytes = {0};
-    struct dir_entry entry = {
-        .name = link_key(record->ino, key), .ino = record->ino, .mode = record->mode};
-    int rc = inode_record_encode(record, &bytes);
-
-    if (rc != HF_OK)
-        return rc;
-    entry.record = buf_slice(&bytes);
-    return dirmap_put(session->links, &entry, NULL);
-}
-
-int links_remove(struct session *session, const struct inode *inode)
-{
-    char key[LINK_KEY_LEN + 1];
-
-    return dirmap_remove(session->links, link_key(inode->ino, key), NULL);
 }

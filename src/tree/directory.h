@@ -26,10 +26,4 @@ int directory_remove(struct session *session, struct inode *dir, struct slice na
 /** Sets mtime and ctime of a directory whose entries changed. */
 void directory_touch(struct session *session, struct inode *dir, int64_t now);
 
-/** Reads the record of an inode in the link table. */
-int links_find(struct session *session, uint64_t ino, struct inode_record *ret_record);
-/** Adds or replaces the record of an inode there. */
-int links_put(struct session *session, const struct inode_record *record);
-int links_remove(struct session *session, const struct inode *inode);
-
 #endif

@@ -41,5 +41,7 @@ int dirmap_save(struct dirmap *map, struct blob_sink *sink, bool allow_leaf,
 void dirmap_trim(struct dirmap *map);
 /** About how many bytes it takes, with the nodes that its leaves point into. */
 size_t dirmap_memory(const struct dirmap *map);
+/** HF_NOMEM, with a sentence. */
+int dirmap_no_memory(struct hf_error *err);
 
 #endif

@@ -80,7 +80,5 @@ void dirlevels_clear(struct blob_cache *cache, struct dirlevel *levels);
 int dirmap_load_leaf(struct dirmap *map, size_t index, struct hf_error *err);
 /** Asks for those of nodes [from, from + n) that are not loaded, in one call of the store. */
 void dirmap_prefetch(struct dirmap *map, const struct dirlevel *level, size_t from, size_t n);
-/** HF_NOMEM, with a sentence. */
-int dirmap_no_memory(struct hf_error *err);
 
 #endif

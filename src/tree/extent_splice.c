@@ -192,6 +192,16 @@ static void replace_leaves(struct extent_tree *tree, const struct splice *splice
     tree->nloaded += n;
 }
 
+/** Moves what comes after the first `n` leaves along with the end of the tree. */
+static void shift_leaves(struct extent_tree *tree, size_t n, uint64_t new_len)
+{
+    uint64_t shift = new_len - tree->len;
+
+    for (size_t i = n; shift != 0 && i < tree->nleaves; i++)
+        tree->leaves[i].start += shift;
+    tree->len = new_len;
+}
+
 static int apply(struct extent_tree *tree, struct splice *splice, uint64_t new_len)
 {
     size_t count = splice->extents.count;
@@ -208,7 +218,7 @@ static int apply(struct extent_tree *tree, struct splice *splice, uint64_t new_l
         tree->allocated -=
             tree->allocated < splice->allocated ? tree->allocated : splice->allocated;
         tree->allocated += chunk_bytes(splice->extents.items, count);
-        tree->len = new_len;
+        shift_leaves(tree, splice->first + n, new_len);
     }
     free(pieces);
     return rc;
@@ -229,17 +239,15 @@ int extent_tree_splice(struct extent_tree *tree, uint64_t start, uint64_t end,
                        const struct extent *extents, size_t n, struct hf_error *err)
 {
     struct splice splice = {.start = start, .end = end};
-    uint64_t new_len = tree->len;
+    uint64_t new_len;
     int rc = extent_tree_load(tree, err);
 
     if (rc != HF_OK)
         return rc;
     assert(start <= end && end <= tree->len);
-    if (end == tree->len) {
-        new_len = start;
-        for (size_t i = 0; i < n; i++)
-            new_len += extents[i].len;
-    }
+    new_len = tree->len - (end - start);
+    for (size_t i = 0; i < n; i++)
+        new_len += extents[i].len;
     if (new_len == 0) {
         extent_tree_clear(tree);
         return HF_OK;

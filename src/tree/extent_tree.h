@@ -79,8 +79,8 @@ int extent_tree_seek(struct extent_tree *tree, uint64_t offset, struct extent_cu
 int extent_tree_next(struct extent_tree *tree, struct extent_cursor *cursor, struct hf_error *err);
 
 /**
- * Replaces [start, end) by `extents`. Start and end lie within the tree, at boundaries of extents or in
- * holes. The length stays the same, unless `end` is the end of the tree. On failure nothing changed.
+ * Replaces [start, end) by `extents`; what follows moves along when they are longer or shorter. Start and end lie
+ * within the tree, at boundaries of extents or in holes. On failure nothing changed.
  */
 int extent_tree_splice(struct extent_tree *tree, uint64_t start, uint64_t end,
                        const struct extent *extents, size_t n, struct hf_error *err);

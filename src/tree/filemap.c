@@ -101,7 +101,7 @@ void filemap_trim(struct filemap *map)
     extent_tree_trim(&map->tree);
 }
 
-static void touch(struct filemap *map)
+void filemap_touch(struct filemap *map)
 {
     map->dirty = true;
     map->folded = false;
@@ -227,7 +227,7 @@ int filemap_write(struct filemap *map, uint64_t offset, const void *data, size_t
         return hf_fail(err, HF_FBIG, "a file cannot be that large");
     if (len == 0)
         return HF_OK;
-    touch(map);
+    filemap_touch(map);
     if (overlay_write(&map->overlay, offset, data, len) != HF_OK) {
         overlay_forget(&map->overlay, map->size, UINT64_MAX);
         return hf_fail(err, HF_NOMEM, "no memory for a write of %zu bytes", len);
@@ -265,7 +265,7 @@ static int shorten(struct filemap *map, uint64_t size, struct hf_error *err)
 
     if (size >= map->tree.len)
         return HF_OK;
-    formers_take(&map->formers, &map->tree, size);
+    formers_take(&map->formers, &map->tree, size, UINT64_MAX);
     if (size == 0) {
         extent_tree_clear(&map->tree);
         return HF_OK;
@@ -288,7 +288,7 @@ int filemap_truncate(struct filemap *map, uint64_t size, struct hf_error *err)
         return hf_fail(err, HF_FBIG, "a file cannot be that large");
     if (size == map->size)
         return HF_OK;
-    touch(map);
+    filemap_touch(map);
     if (size < map->size) {
         rc = shorten(map, size, err);
         if (rc != HF_OK)
@@ -308,7 +308,7 @@ int filemap_punch(struct filemap *map, uint64_t offset, uint64_t len, struct hf_
 
     if (offset == end)
         return HF_OK;
-    touch(map);
+    filemap_touch(map);
     rc = extent_tree_seek(&map->tree, offset, &cursor, err);
     if (rc == HF_OK && cursor.chunk) {
         low = cursor.start;

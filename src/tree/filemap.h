@@ -45,6 +45,13 @@ int filemap_write(struct filemap *map, uint64_t offset, const void *data, size_t
 int filemap_truncate(struct filemap *map, uint64_t size, struct hf_error *err);
 /** Makes [offset, offset + len) a hole, within the file's size. */
 int filemap_punch(struct filemap *map, uint64_t offset, uint64_t len, struct hf_error *err);
+/**
+ * Puts `data` in the place of [start, end), whatever the lengths: the rest of the file, holes too, moves along, and
+ * only the chunks around the change are cut anew. Folds first. HF_INVAL when the file is shorter than `end`. On
+ * failure nothing is lost.
+ */
+int filemap_splice(struct filemap *map, uint64_t start, uint64_t end, struct slice data,
+                   struct blob_sink *sink, struct hf_error *err);
 /** lseek(2) with SEEK_DATA or SEEK_HOLE. HF_NXIO. */
 int filemap_seek(struct filemap *map, uint64_t offset, int whence, uint64_t *ret_offset,
                  struct hf_error *err);

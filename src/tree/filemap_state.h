@@ -27,4 +27,7 @@ struct filemap {
 int filemap_chunk(struct filemap *map, const struct extent_cursor *cursor, struct blob **ret_blob,
                   struct hf_error *err);
 
+/** Notes that it is about to change. */
+void filemap_touch(struct filemap *map);
+
 #endif

@@ -22,15 +22,16 @@ static int push(struct formers *formers, const struct extent_cursor *cursor)
     return HF_OK;
 }
 
-void formers_take(struct formers *formers, struct extent_tree *tree, uint64_t from)
+void formers_take(struct formers *formers, struct extent_tree *tree, uint64_t from, uint64_t to)
 {
     struct extent_cursor cursor;
     int rc;
 
-    if (formers->count > 0 || from >= tree->len)
+    if (formers->count > 0 || from >= to || from >= tree->len)
         return;
     rc = extent_tree_seek(tree, from, &cursor, NULL);
-    while (rc == HF_OK && cursor.end != UINT64_MAX && formers->count < FORMERS_MAX) {
+    while (rc == HF_OK && cursor.start < to && cursor.end != UINT64_MAX &&
+           formers->count < FORMERS_MAX) {
         if (cursor.chunk)
             rc = push(formers, &cursor);
         if (rc == HF_OK)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The chunks that a file consisted of before it was cut off: programs rewrite a file by truncating it, and
+ * The chunks that a file consisted of before it was cut off or spliced: programs rewrite a file by truncating it, and
  * what they write then is mostly what was there. A new chunk takes the former one at its place for its base;
  * where content that is met again shows that everything moved, so does the place.
  * Only hints: whatever goes wrong here costs space and nothing else. Guarded by the session's lock.
@@ -23,8 +23,8 @@ struct formers {
     uint64_t shift; /**< how far the content has moved, modulo 2^64 */
 };
 
-/** Remembers the chunks of `tree` from `from` on, unless some are remembered already. */
-void formers_take(struct formers *formers, struct extent_tree *tree, uint64_t from);
+/** Remembers the chunks of `tree` in [from, to), unless some are remembered already. */
+void formers_take(struct formers *formers, struct extent_tree *tree, uint64_t from, uint64_t to);
 /** The former chunk that most of [start, end) would lie in. */
 bool formers_find(const struct formers *formers, uint64_t start, uint64_t end,
                   struct object_id *ret_id);

@@ -4,6 +4,7 @@
 #include "tree/directory.h"
 #include "tree/entry.h"
 #include "tree/kernel.h"
+#include "tree/linktable.h"
 #include "tree/namespace.h"
 #include "tree/table.h"
 
@@ -23,14 +24,14 @@ static int move_to_links(struct session *session, struct inode *inode)
     if (inode->linked)
         return HF_OK;
     inode_placeholder(inode, &record);
-    rc = links_put(session, &record);
+    rc = linktable_put(session->links, &record, NULL);
     if (rc != HF_OK)
         return rc;
     inode->linked = true;
     rc = directory_put(session, dir, slice_of(inode->name, strlen(inode->name)), inode);
     if (rc != HF_OK) {
         inode->linked = false;
-        links_remove(session, inode);
+        linktable_remove(session->links, inode->ino, NULL);
         return rc;
     }
     inode_mark(session, inode);

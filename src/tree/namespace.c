@@ -7,6 +7,7 @@
 #include "tree/entry.h"
 #include "tree/evict.h"
 #include "tree/lease.h"
+#include "tree/linktable.h"
 #include "tree/meta_index.h"
 #include "tree/table.h"
 #include "tree/top.h"
@@ -150,7 +151,7 @@ int namespace_part(struct session *session, const struct inode *inode)
 {
     if (!inode->linked || inode->nlink > 1)
         return HF_OK;
-    return links_remove(session, inode);
+    return linktable_remove(session->links, inode->ino, NULL);
 }
 
 void namespace_lose(struct session *session, struct inode *dir, struct inode *inode)

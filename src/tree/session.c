@@ -10,6 +10,7 @@
 #include "tree/handle.h"
 #include "tree/kernel.h"
 #include "tree/lease.h"
+#include "tree/linktable.h"
 #include "tree/reach.h"
 #include "tree/table.h"
 
@@ -182,7 +183,7 @@ static int refresh_inode(struct session *session, struct inode *inode, bool trus
     if (inode->unlinked) {
         rc = HF_NOENT;
     } else if (inode->linked) {
-        rc = links_find(session, inode->ino, &record);
+        rc = linktable_find(session->links, inode->ino, &record, NULL);
     } else {
         rc = refresh_inode(session, inode->parent, trusted);
         if (rc == HF_OK && lies_unchanged(inode, trusted)) {

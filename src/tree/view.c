@@ -3,12 +3,12 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "tree/dirmap.h"
 #include "tree/filemap.h"
+#include "tree/linktable.h"
 
 /** Entries listed before a directory's leaves are let go again. */
 #define TRIM_EVERY 4096
@@ -80,12 +80,10 @@ static int entry_record(struct view *view, const struct dir_entry *entry, struct
 {
     struct slice bytes = entry->record;
     struct dir_entry inode;
-    char name[17];
     int rc;
 
     if (bytes.len == 0) {
-        snprintf(name, sizeof name, "%016" PRIx64, entry->ino);
-        rc = dirmap_find(view->links, slice_of(name, 16), &inode, err);
+        rc = linktable_entry(view->links, entry->ino, &inode, err);
         if (rc == HF_NOENT)
             return hf_fail(err, HF_CORRUPT, "inode %" PRIu64 " is not in the link table",
                            entry->ino);

@@ -165,6 +165,29 @@ static void cold_append_reads_the_tail_and_not_the_file(void **state)
     assert_in_range(world->objects->get_count, 1, 6);
 }
 
+static void cold_splice_costs_the_chunks_around_it(void **state)
+{
+    static const uint8_t name[37] = "another name, which is somewhat long";
+    struct world *world = *state;
+    struct content content;
+    size_t chunks, nodes;
+
+    write_at(world, 0, 20 * MIB, 1);
+    reopen(world);
+    world->objects->get_count = 0;
+    assert_int_equal(filemap_splice(world->map, 10 * MIB, 10 * MIB + 5, slice_of(name, sizeof name),
+                                    &world->sink, NULL),
+                     HF_OK);
+    assert_int_equal(filemap_save(world->map, &world->sink, &content, NULL), HF_OK);
+    count_kinds(world, &chunks, &nodes);
+    assert_in_range(chunks, 1, 4);
+    assert_in_range(nodes, 2, 4);
+    assert_in_range(world->objects->get_count, 1, 10);
+    assert_int_equal(blob_sink_flush(&world->sink, 0, NULL), HF_OK);
+    assert_content(world, 0, 10 * MIB, 1);
+    assert_int_equal(filemap_size(world->map), 20 * MIB - 5 + sizeof name);
+}
+
 static void edited_chunk_names_the_one_it_replaces(void **state)
 {
     struct world *world = *state;
@@ -360,6 +383,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, world_open, world_close)
         T(append_to_a_long_file_writes_a_few_objects),
         T(cold_append_reads_the_tail_and_not_the_file),
+        T(cold_splice_costs_the_chunks_around_it),
         T(edited_chunk_names_the_one_it_replaces),
         T(rewritten_file_names_the_chunks_it_had),
         T(read_of_many_chunks_asks_the_store_once),

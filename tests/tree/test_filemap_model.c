@@ -324,6 +324,45 @@ static int op_punch(struct world *world)
     return rc;
 }
 
+/** Where a splice begins or ends: anywhere, or where data or a hole does. */
+static size_t splice_point(const struct model *model, size_t from, size_t to)
+{
+    size_t at = from + (size_t)rng(to - from + 1), end;
+
+    if (rng(3) > 0 || at >= model->size)
+        return at;
+    end = model_run_end(model, at);
+    return end < to ? end : to;
+}
+
+static int op_splice(struct world *world)
+{
+    struct model *model = &world->model;
+    size_t start = splice_point(model, 0, model->size), len = rng(3) ? random_len(20000) : 0;
+    size_t most = rng(8) == 0 ? model->size : start + random_len(30000);
+    size_t end = splice_point(model, start, most < model->size ? most : model->size), tail;
+    uint8_t *data = malloc(len + 1);
+    int rc;
+
+    tail = model->size - end;
+    if (len > model->max - start - tail)
+        len = model->max - start - tail;
+    random_bytes(data, len);
+    rc = filemap_splice(world->map, start, end, slice_of(data, len), &world->sink, NULL);
+    if (rc == HF_OK) {
+        model_folded(model);
+        memmove(model->bytes + start + len, model->bytes + end, tail);
+        memmove(model->is_data + start + len, model->is_data + end, tail * sizeof(bool));
+        memcpy(model->bytes + start, data, len);
+        memset(model->is_data + start, 1, len * sizeof(bool));
+        if (start + len + tail < model->size)
+            model_clear(model, start + len + tail, model->size);
+        model->size = start + len + tail;
+    }
+    free(data);
+    return rc;
+}
+
 static int op_fold(struct world *world)
 {
     int rc = filemap_fold(world->map, &world->sink, NULL);
@@ -381,8 +420,10 @@ static void step(struct world *world)
         op_truncate(world);
     } else if (kind < 66) {
         op_punch(world);
-    } else if (kind < 72) {
+    } else if (kind < 69) {
         op_fold(world);
+    } else if (kind < 73) {
+        op_splice(world);
     } else if (kind < 80) {
         op_save(world);
     } else if (kind < 84) {
