@@ -123,6 +123,8 @@ const char *audit_event_text(enum audit_event event)
         return "rename";
     case AUDIT_RENEWAL_FAILED:
         return "renewal-failed";
+    case AUDIT_PURGE:
+        return "purge";
     }
     return "?";
 }

@@ -36,3 +36,8 @@ int snapshot_name_check(const char *name, struct hf_error *err)
         rc = hf_fail(err, HF_INVAL, "\"%s\" cannot be the name of a snapshot", name);
     return rc;
 }
+
+int setting_name_check(const char *name, struct hf_error *err)
+{
+    return check("setting", name, err);
+}

@@ -13,4 +13,7 @@ int session_name_check(const char *name, struct hf_error *err);
 /** The same for a snapshot, which may begin with '.', but is not "." or "..". */
 int snapshot_name_check(const char *name, struct hf_error *err);
 
+/** HF_INVAL, HF_NAMETOOLONG. */
+int setting_name_check(const char *name, struct hf_error *err);
+
 #endif

@@ -498,18 +498,23 @@ int store_snapshot_receive(struct store *store, const struct snapshot_copy *copy
 int store_setting_get(struct store *store, const char *name, struct buf *ret_text,
                       struct hf_error *err)
 {
+    int rc;
+
     assert(store && name && ret_text);
+    rc = setting_name_check(name, err);
     if (!store->ops->setting_get)
         return unsupported(store, err);
-    return store->ops->setting_get(store, name, ret_text, err);
+    return rc != HF_OK ? rc : store->ops->setting_get(store, name, ret_text, err);
 }
 
 /* A policy that cannot be read would stop whatever asks it. */
 static int check_setting(const char *name, struct slice text, struct hf_error *err)
 {
     struct retention *policy;
-    int rc;
+    int rc = setting_name_check(name, err);
 
+    if (rc != HF_OK)
+        return rc;
     if (strcmp(name, SETTING_ORIGIN) == 0)
         return hf_fail(err, HF_INVAL, "which store a copy is of cannot be set");
     if (text.len > SETTING_MAX)
@@ -528,7 +533,7 @@ int store_setting_set(struct store *store, const char *name, struct slice text,
 {
     int rc = check_writable(store, err);
 
-    assert(name);
+    assert(name && (text.data || text.len == 0));
     if (rc == HF_OK)
         rc = check_setting(name, text, err);
     if (!store->ops->setting_set)

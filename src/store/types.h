@@ -200,6 +200,7 @@ enum audit_event {
     AUDIT_UNDELETE = 10,
     AUDIT_RENAME = 11,
     AUDIT_RENEWAL_FAILED = 12,
+    AUDIT_PURGE = 13,
 };
 
 struct audit_entry {

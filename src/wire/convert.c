@@ -468,7 +468,7 @@ int wire_read_audit(const Holdfast__Wire__AuditEntry *message, struct wire_arena
     int rc = message ? HF_OK : value_absent("audit entry", err);
 
     if (rc == HF_OK)
-        rc = value_check_range(message->event, AUDIT_GRANT, AUDIT_RENEWAL_FAILED, "event", err);
+        rc = value_check_range(message->event, AUDIT_GRANT, AUDIT_PURGE, "event", err);
     if (rc == HF_OK)
         rc = wire_read_text_or_null(message->detail, "detail", arena, &detail, err);
     if (rc == HF_OK)

@@ -16,7 +16,6 @@
 #include "append_load.h"
 #include "engine/open.h"
 #include "engine/sqlite/engine.h"
-#include "engine/sqlite/schema.h"
 #include "shim_vfs.h"
 
 #define TTL_MS 30000
@@ -918,91 +917,6 @@ static void hosts_come_and_go_and_pass_sessions_on(void **state)
     assert_sound(fixture->store);
 }
 
-/* --- an older store ----------------------------------------------------------------------------------- */
-
-/* Makes a store of schema 1 of one of today's, with the text that schema 1 had. */
-static void age(const char *path)
-{
-    static const char back[] = "BEGIN;"
-                               "CREATE TABLE now AS SELECT * FROM host;"
-                               "DROP TABLE host; DROP TABLE waiter;";
-    static const char fill[] =
-        "INSERT INTO host SELECT host, host_id, boot_id, mount_id, incarnation, pid, name,"
-        " mount_point, state, registered, row_sum('host', host, host_id, boot_id, mount_id,"
-        " incarnation, pid, name, mount_point, state, registered) FROM now;"
-        "DROP TABLE now;"
-        "UPDATE store SET schema = 1, sum = row_sum('store', id, 1, uuid, chunk_min, chunk_avg,"
-        " chunk_max, strict, key, created, next_sid, next_host, generation, sweeps);"
-        "PRAGMA user_version=1;"
-        "COMMIT";
-    const char *start = strstr(migrations[0].sql, "CREATE TABLE host");
-    const char *end = strstr(start, "CREATE INDEX host_by_state ON host (state);");
-    struct db db = {0};
-    char table[2000];
-
-    assert_int_equal(migrations[0].number, 1);
-    snprintf(table, sizeof table, "%.*sCREATE INDEX host_by_state ON host (state);",
-             (int)(end - start), start);
-    assert_int_equal(db_open(path, SQLITE_OPEN_READWRITE, NULL, &db, NULL), HF_OK);
-    assert_int_equal(db_add_row_sum(&db, NULL), HF_OK);
-    assert_int_equal(db_script(&db, back, NULL), HF_OK);
-    assert_int_equal(db_script(&db, table, NULL), HF_OK);
-    assert_int_equal(db_script(&db, fill, NULL), HF_OK);
-    db_close(&db);
-}
-
-static int count_finding(const struct check_finding *finding, void *arg)
-{
-    (void)finding;
-    ++*(unsigned *)arg;
-    return 0;
-}
-
-static int count_hosts(const struct host_info *info, void *arg)
-{
-    assert_null(info->identity.principal);
-    assert_int_equal(info->identity.ttl_ms, 0);
-    assert_string_equal(info->identity.host_name, "old");
-    ++*(unsigned *)arg;
-    return 0;
-}
-
-static void register_old(struct fixture *fixture)
-{
-    struct host_identity identity = {.host_name = "old", .incarnation = 3, .mount_point = "/mnt"};
-    uint64_t host;
-
-    assert_int_equal(store_host_register(fixture->store, &identity, NULL, &host, NULL), HF_OK);
-}
-
-static void a_store_of_schema_1_is_brought_up_to_date(void **state)
-{
-    struct fixture *fixture = *state;
-    unsigned hosts = 0, findings = 0;
-
-    register_old(fixture);
-    register_old(fixture);
-    store_close(fixture->store);
-    age(fixture->path);
-    assert_int_equal(store_open(fixture->url, STORE_READ_ONLY, NULL, NULL, &fixture->store, NULL),
-                     HF_ROFS);
-    open_store(fixture);
-    assert_int_equal(number_of(fixture->path, "PRAGMA user_version"), 2);
-    assert_sound(fixture->store);
-    assert_int_equal(store_host_list(fixture->store, count_hosts, &hosts, NULL), HF_OK);
-    assert_int_equal(hosts, 2);
-    enter(fixture, 0);
-    store_close(fixture->store);
-    /* A damaged row stays one. */
-    age(fixture->path);
-    assert_int_equal(number_of(fixture->path, "UPDATE host SET pid = 4711 WHERE host = 1"
-                                              " RETURNING pid"),
-                     4711);
-    open_store(fixture);
-    assert_int_equal(store_check(fixture->store, count_finding, &findings, NULL), HF_OK);
-    assert_int_equal(findings, 1);
-}
-
 /* --- what grows --------------------------------------------------------------------------------------- */
 
 static void the_audit_trail_does_not_grow_for_ever(void **state)
@@ -1102,7 +1016,6 @@ int main(void)
         TEST(commits_of_many_hosts_share_transactions_and_syncs),
         TEST(what_the_writer_knows_is_read_again_only_when_another_has_written),
         TEST(hosts_come_and_go_and_pass_sessions_on),
-        TEST(a_store_of_schema_1_is_brought_up_to_date),
         TEST(the_audit_trail_does_not_grow_for_ever),
         TEST(the_dead_are_buried_beside_one_whose_row_is_damaged),
         TEST(events_that_could_not_be_read_are_told_later),

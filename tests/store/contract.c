@@ -344,7 +344,7 @@ static int add_audit(const struct audit_entry *entry, void *arg)
 {
     static const char *const names[] = {
         "?",        "GRANT",  "RECALL", "REFUSE",   "RELEASE", "BREAK",          "FENCED",
-        "TAKEOVER", "RESCUE", "DELETE", "UNDELETE", "RENAME",  "RENEWAL_FAILED",
+        "TAKEOVER", "RESCUE", "DELETE", "UNDELETE", "RENAME",  "RENEWAL_FAILED", "PURGE",
     };
     struct text *text = arg;
     int n = snprintf(text->bytes + text->len, text->size - text->len, "%s ", names[entry->event]);
@@ -463,6 +463,10 @@ int contract_main(int argc, char **argv, const struct contract_engine *engine)
         failed += run_group("expiry", contract_expiry_tests, contract_expiry_count);
     failed += run_group("locks", contract_lock_tests, contract_lock_count);
     failed += run_group("snapshots", contract_snapshot_tests, contract_snapshot_count);
+    if (engine->keeps) {
+        failed += run_group("settings", contract_setting_tests, contract_setting_count);
+        failed += run_group("keeping", contract_keeping_tests, contract_keeping_count);
+    }
     failed += run_group("faults", contract_fault_tests, contract_fault_count);
     if (engine->hosts)
         failed += run_group("rivals", contract_rival_tests, contract_rival_count);

@@ -215,7 +215,7 @@ struct audit_entry sample_audit(struct rng *rng, struct wire_arena *arena)
     return (struct audit_entry){
         .id = sample_number(rng),
         .time = sample_time(rng),
-        .event = (enum audit_event)PICK(rng, AUDIT_GRANT, AUDIT_RENEWAL_FAILED),
+        .event = (enum audit_event)PICK(rng, AUDIT_GRANT, AUDIT_PURGE),
         .sid = sample_number(rng),
         .host = sample_number(rng),
         .token = sample_number(rng),

@@ -161,6 +161,46 @@ int memory_history(struct store *store, uint64_t sid, uint64_t from, uint64_t li
     return rc;
 }
 
+static bool among(uint64_t version, const uint64_t *versions, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (versions[i] == version)
+            return true;
+    return false;
+}
+
+static uint64_t drop_versions(struct memory_session *session, const uint64_t *versions, size_t n)
+{
+    size_t left = 0, before = session->nversions;
+
+    for (size_t i = 0; i < before; i++) {
+        const struct memory_version *version = &session->versions[i];
+
+        if (version->version == session->head.version || !among(version->version, versions, n))
+            session->versions[left++] = *version;
+    }
+    session->nversions = left;
+    return before - left;
+}
+
+int memory_history_drop(struct store *store, uint64_t sid, const uint64_t *versions, size_t n,
+                        uint64_t *ret_dropped, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct memory_session *session;
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    session = memory_session_of(handle->world, sid);
+    if (session)
+        *ret_dropped = drop_versions(session, versions, n);
+    else
+        rc = hf_fail(err, HF_NOENT, "there is no session %llu", (unsigned long long)sid);
+    memory_leave(handle);
+    return rc;
+}
+
 /* --- rescues ------------------------------------------------------------------------------------------ */
 
 static int add_rescue(struct memory_store *handle, uint64_t host, const struct commit *commit,
@@ -185,8 +225,10 @@ static int add_rescue(struct memory_store *handle, uint64_t host, const struct c
         rc = memory_objects_add(world, closure, commit->objects, commit->nobjects, err);
     if (rc == HF_OK)
         rc = memory_audit_add(handle, AUDIT_RESCUE, commit->sid, host, commit->token, reason, err);
-    if (rc == HF_OK)
+    if (rc == HF_OK) {
+        rescue.id = ++world->last_rescue;
         world->rescues[world->nrescues++] = rescue;
+    }
     return rc;
 }
 
@@ -199,7 +241,7 @@ static uint64_t find_rescue(const struct memory_world *world, uint64_t host,
 
         if (rescue->sid == commit->sid && rescue->host == host && rescue->token == commit->token &&
             object_id_equal(&rescue->root, &commit->root))
-            return i + 1;
+            return rescue->id;
     }
     return 0;
 }
@@ -224,7 +266,7 @@ static int rescue_to(struct memory_store *handle, uint64_t host, const struct co
         return hf_fail(err, HF_NOMEM, "out of memory");
     rc = add_rescue(handle, host, commit, closure, copy, err);
     if (rc == HF_OK)
-        *ret_rescue_id = handle->world->nrescues;
+        *ret_rescue_id = handle->world->last_rescue;
     else
         free(copy);
     return rc;
@@ -246,5 +288,83 @@ int memory_rescue(struct store *store, uint64_t host, const struct commit *commi
         memory_leave(handle);
     }
     closure_free(&closure);
+    return rc;
+}
+
+static int visit_rescue(struct memory_world *world, const struct memory_rescue *rescue,
+                        rescue_visit_fn visit, void *arg)
+{
+    const struct memory_session *session = memory_session_of(world, rescue->sid);
+    const struct memory_host *host = memory_host_of(world, rescue->host);
+    struct rescue_info info = {
+        .id = rescue->id,
+        .sid = rescue->sid,
+        .session_name = session->name,
+        .trashed = session->state == SESSION_TRASHED,
+        .version = rescue->version,
+        .root = rescue->root,
+        .time = rescue->time,
+        .host = rescue->host,
+        .host_name = host ? host->identity.host_name : NULL,
+        .token = rescue->token,
+        .bytes = rescue->bytes,
+        .files = rescue->files,
+        .reason = rescue->reason,
+    };
+
+    return visit(&info, arg);
+}
+
+int memory_rescue_list(struct store *store, uint64_t sid, rescue_visit_fn visit, void *arg,
+                       struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct memory_world *world = handle->world;
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (sid != UINT64_MAX && !memory_session_of(world, sid))
+        rc = hf_fail(err, HF_NOENT, "there is no session %llu", (unsigned long long)sid);
+    for (size_t i = 0; rc == HF_OK && i < world->nrescues; i++)
+        if (sid == UINT64_MAX || world->rescues[i].sid == sid)
+            rc = visit_rescue(world, &world->rescues[i], visit, arg);
+    memory_leave(handle);
+    return rc;
+}
+
+/* Forgets those of a session; with `id` only that one. Returns how many. */
+static size_t forget(struct memory_world *world, uint64_t sid, uint64_t id)
+{
+    size_t left = 0, before = world->nrescues;
+
+    for (size_t i = 0; i < before; i++) {
+        struct memory_rescue *rescue = &world->rescues[i];
+
+        if (rescue->sid == sid && (id == 0 || rescue->id == id))
+            free(rescue->reason);
+        else
+            world->rescues[left++] = *rescue;
+    }
+    world->nrescues = left;
+    return before - left;
+}
+
+void memory_rescues_forget(struct memory_world *world, uint64_t sid)
+{
+    forget(world, sid, 0);
+}
+
+int memory_rescue_drop(struct store *store, uint64_t sid, uint64_t rescue, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (rescue == 0 || forget(handle->world, sid, rescue) == 0)
+        rc = hf_fail(err, HF_NOENT, "the session has no rescue version %llu",
+                     (unsigned long long)rescue);
+    memory_leave(handle);
     return rc;
 }

@@ -57,8 +57,10 @@ static int memory_stats(struct store *store, struct store_stats *ret_stats, stru
     if (rc != HF_OK)
         return rc;
     for (size_t sid = 0; sid < world->nsessions; sid++) {
-        const struct memory_session *session = world->sessions[sid];
+        const struct memory_session *session = memory_session_of(world, sid);
 
+        if (!session)
+            continue;
         stats.versions += session->nversions;
         stats.logical_bytes += session->state == SESSION_LIVE ? session->head.bytes : 0;
         stats.trashed += session->state == SESSION_TRASHED;
@@ -82,13 +84,14 @@ static int memory_check(struct store *store, check_report_fn report, void *arg,
         return rc;
     rc = memory_objects_check(world, report, arg);
     for (size_t sid = 1; rc == HF_OK && sid < world->nsessions; sid++) {
-        const struct memory_session *session = world->sessions[sid];
-        struct check_finding finding = {.status = HF_CORRUPT,
-                                        .what = "lease",
-                                        .message = lease_row_fault(&session->lease),
-                                        .has_session = true,
-                                        .sid = sid,
-                                        .version = session->head.version};
+        const struct memory_session *session = memory_session_of(world, sid);
+        struct check_finding finding = {
+            .status = HF_CORRUPT, .what = "lease", .has_session = true, .sid = sid};
+
+        if (!session)
+            continue;
+        finding.message = lease_row_fault(&session->lease);
+        finding.version = session->head.version;
 
         if (finding.message)
             rc = report(&finding, arg);
@@ -116,10 +119,9 @@ static void free_rows(struct memory_world *world)
         free(world->audit[i].detail);
     for (size_t i = 0; i < world->nrescues; i++)
         free(world->rescues[i].reason);
-    for (size_t i = 0; i < world->nsnapshots; i++) {
-        free(world->snapshots[i].name);
-        free(world->snapshots[i].pins);
-    }
+    for (size_t i = 0; i < world->nsnapshots; i++)
+        memory_snapshot_free(&world->snapshots[i]);
+    memory_settings_free(world);
     free(world->hosts);
     free(world->audit);
     free(world->rescues);
@@ -260,10 +262,14 @@ static const struct store_ops memory_ops = {
     .session_rename = memory_session_rename,
     .session_delete = memory_session_delete,
     .session_undelete = memory_session_undelete,
+    .session_purge = memory_session_purge,
     .commit = memory_commit,
     .sync = memory_sync,
     .history = memory_history,
+    .history_drop = memory_history_drop,
     .rescue = memory_rescue,
+    .rescue_list = memory_rescue_list,
+    .rescue_drop = memory_rescue_drop,
     .host_register = memory_host_register,
     .host_heartbeat = memory_host_heartbeat,
     .host_detach = memory_host_detach,
@@ -283,7 +289,10 @@ static const struct store_ops memory_ops = {
     .snapshot_create = memory_snapshot_create,
     .snapshot_list = memory_snapshot_list,
     .snapshot_delete = memory_snapshot_delete,
+    .snapshot_pins = memory_snapshot_pins,
     .roots = memory_roots,
+    .setting_get = memory_setting_get,
+    .setting_set = memory_setting_set,
     .stats = memory_stats,
     .check = memory_check,
 };

@@ -63,11 +63,11 @@ static void leave_leases(struct memory_store *handle, uint64_t host, enum lease_
     struct memory_world *world = handle->world;
 
     for (size_t sid = 1; sid < world->nsessions; sid++) {
-        struct memory_session *session = world->sessions[sid];
+        struct memory_session *session = memory_session_of(world, sid);
         struct lease_request request = {.verb = verb};
         struct lease_step step;
 
-        if (session->lease.state == LEASE_FREE || session->lease.host != host)
+        if (!session || session->lease.state == LEASE_FREE || session->lease.host != host)
             continue;
         if (verb == LEASE_HOLDER_DEAD)
             memory_audit_add(handle, AUDIT_RENEWAL_FAILED, sid, host, session->lease.token, why,
@@ -229,12 +229,13 @@ static void tell_resumed(struct memory_world *world, uint64_t host)
 
     memory_tell(world, host, &missed);
     for (size_t sid = 1; sid < world->nsessions; sid++) {
-        const struct lease_row *lease = &world->sessions[sid]->lease;
-        struct store_event recall = {
-            .kind = EVENT_LEASE_RECALLED, .sid = sid, .token = lease->token};
+        const struct memory_session *session = memory_session_of(world, sid);
+        struct store_event recall = {.kind = EVENT_LEASE_RECALLED, .sid = sid};
 
-        if (lease->state == LEASE_RECALLED && lease->host == host)
-            memory_tell(world, host, &recall);
+        if (!session || session->lease.state != LEASE_RECALLED || session->lease.host != host)
+            continue;
+        recall.token = session->lease.token;
+        memory_tell(world, host, &recall);
     }
     tell_hosts_changed(world);
 }

@@ -218,9 +218,12 @@ int memory_lease_list(struct store *store, lease_visit_fn visit, void *arg, stru
 
     if (rc != HF_OK)
         return rc;
-    for (size_t sid = 1; rc == HF_OK && sid < world->nsessions; sid++)
-        if (world->sessions[sid]->lease.state != LEASE_FREE)
-            rc = visit_lease(handle, world->sessions[sid], visit, arg, err);
+    for (size_t sid = 1; rc == HF_OK && sid < world->nsessions; sid++) {
+        const struct memory_session *session = memory_session_of(world, sid);
+
+        if (session && session->lease.state != LEASE_FREE)
+            rc = visit_lease(handle, session, visit, arg, err);
+    }
     memory_leave(handle);
     return rc;
 }

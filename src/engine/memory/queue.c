@@ -94,8 +94,12 @@ void memory_queue_follow(struct memory_store *handle, struct memory_session *ses
 
 void memory_queue_forget(struct memory_world *world, uint64_t host)
 {
-    for (size_t sid = 1; sid < world->nsessions; sid++)
-        drop_waiter(world->sessions[sid], host);
+    for (size_t sid = 1; sid < world->nsessions; sid++) {
+        struct memory_session *session = memory_session_of(world, sid);
+
+        if (session)
+            drop_waiter(session, host);
+    }
 }
 
 /* --- asking --------------------------------------------------------------------------------------- */

@@ -17,7 +17,9 @@ static uint64_t hash_name(const char *name)
 
 struct memory_session *memory_session_of(struct memory_world *world, uint64_t sid)
 {
-    return sid < world->nsessions ? world->sessions[sid] : NULL;
+    struct memory_session *session = sid < world->nsessions ? world->sessions[sid] : NULL;
+
+    return session && !session->purged ? session : NULL;
 }
 
 int memory_session_live(struct memory_world *world, uint64_t sid,
@@ -125,6 +127,7 @@ static int visit_session(const struct memory_world *world, const struct memory_s
         .name = session->name,
         .state = session->state,
         .created = session->created,
+        .trashed = session->trashed,
         .meta = {.bytes = session->head.bytes, .files = session->head.files},
         .holder = held ? session->lease.host : 0,
         .holder_name = held ? host->identity.host_name : NULL,
@@ -148,9 +151,12 @@ int memory_session_list(struct store *store, const struct session_filter *filter
     found = calloc(world->nsessions, sizeof(*found));
     if (!found)
         rc = hf_fail(err, HF_NOMEM, "out of memory");
-    for (size_t sid = 1; found && sid < world->nsessions; sid++)
-        if (matches(world->sessions[sid], filter))
-            found[n++] = world->sessions[sid];
+    for (size_t sid = 1; found && sid < world->nsessions; sid++) {
+        struct memory_session *session = memory_session_of(world, sid);
+
+        if (session && matches(session, filter))
+            found[n++] = session;
+    }
     if (n > 0)
         qsort(found, n, sizeof(*found), compare_name);
     if (filter->limit > 0 && n > filter->limit)
@@ -164,15 +170,19 @@ int memory_session_list(struct store *store, const struct session_filter *filter
 
 /* --- making ----------------------------------------------------------------------------------------- */
 
-void memory_session_free(struct memory_session *session)
+void memory_session_clear(struct memory_session *session)
 {
-    if (!session)
-        return;
     free(session->name);
     free(session->pinned_by);
     free(session->queue);
     free(session->versions);
     meta_strings_free(&session->meta);
+}
+
+void memory_session_free(struct memory_session *session)
+{
+    if (session)
+        memory_session_clear(session);
     free(session);
 }
 
@@ -290,6 +300,7 @@ static int to_trash(struct memory_store *handle, struct memory_session *session,
         return rc;
     htable_remove(&handle->world->names, &session->by_name);
     session->state = SESSION_TRASHED;
+    session->trashed = clock_realtime(handle->clock);
     return HF_OK;
 }
 
@@ -328,6 +339,7 @@ static int from_trash(struct memory_store *handle, struct memory_session *sessio
     free(session->name);
     session->name = name;
     session->state = SESSION_LIVE;
+    session->trashed = 0;
     tell_changed(world, 0, session->head.sid);
     return HF_OK;
 }
@@ -352,6 +364,42 @@ int memory_session_undelete(struct store *store, uint64_t sid, const char *name,
         rc = from_trash(handle, session, copy, err);
         if (rc != HF_OK)
             free(copy);
+    }
+    memory_leave(handle);
+    return rc;
+}
+
+/* What is left keeps its number and its token from being used again. */
+static void leave_token(struct memory_session *session)
+{
+    struct memory_session left = {.purged = true,
+                                  .state = SESSION_TRASHED,
+                                  .head.sid = session->head.sid,
+                                  .lease = session->lease};
+
+    memory_session_clear(session);
+    *session = left;
+}
+
+int memory_session_purge(struct store *store, uint64_t sid, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct memory_session *session;
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    session = memory_session_of(handle->world, sid);
+    if (!session || session->state != SESSION_TRASHED)
+        rc = hf_fail(err, HF_NOENT, "there is no session %llu in the trash",
+                     (unsigned long long)sid);
+    if (rc == HF_OK)
+        rc =
+            memory_audit_add(handle, AUDIT_PURGE, sid, 0, session->lease.token, session->name, err);
+    if (rc == HF_OK) {
+        memory_rescues_forget(handle->world, sid);
+        leave_token(session);
+        tell_changed(handle->world, 0, sid);
     }
     memory_leave(handle);
     return rc;

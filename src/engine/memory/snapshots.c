@@ -7,7 +7,7 @@
 /* No glob takes everything that has a root, the shared tree too. */
 static bool wanted(const struct memory_session *session, const char *const *globs, size_t n)
 {
-    if (session->state != SESSION_LIVE || session->head.version == 0)
+    if (!session || session->state != SESSION_LIVE || session->head.version == 0)
         return false;
     if (n == 0)
         return true;
@@ -17,23 +17,46 @@ static bool wanted(const struct memory_session *session, const char *const *glob
     return false;
 }
 
-static void take_pins(const struct memory_world *world, const char *const *globs, size_t n,
-                      struct memory_snapshot *snapshot)
+static int take_pin(struct memory_snapshot *snapshot, const char *name,
+                    const struct session_head *head, struct hf_error *err)
 {
-    for (size_t sid = 0; sid < world->nsessions; sid++) {
-        const struct session_head *head = &world->sessions[sid]->head;
+    struct memory_pin pin = {
+        .name = strdup(name),
+        .sid = head->sid,
+        .version = head->version,
+        .bytes = head->bytes,
+        .files = head->files,
+        .time = head->time,
+        .root = head->root,
+    };
 
-        if (!wanted(world->sessions[sid], globs, n))
-            continue;
-        snapshot->pins[snapshot->npins++] = (struct memory_pin){
-            .sid = sid,
-            .version = head->version,
-            .bytes = head->bytes,
-            .files = head->files,
-            .root = head->root,
-        };
-        snapshot->sessions += sid != SHARED_SID;
+    if (!pin.name)
+        return hf_fail(err, HF_NOMEM, "out of memory");
+    snapshot->pins[snapshot->npins++] = pin;
+    snapshot->sessions += head->sid != SHARED_SID;
+    return HF_OK;
+}
+
+static int take_pins(struct memory_world *world, const char *const *globs, size_t n,
+                     struct memory_snapshot *snapshot, struct hf_error *err)
+{
+    int rc = HF_OK;
+
+    for (size_t sid = 0; rc == HF_OK && sid < world->nsessions; sid++) {
+        const struct memory_session *session = memory_session_of(world, sid);
+
+        if (wanted(session, globs, n))
+            rc = take_pin(snapshot, session->name, &session->head, err);
     }
+    return rc;
+}
+
+void memory_snapshot_free(struct memory_snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->npins; i++)
+        free(snapshot->pins[i].name);
+    free(snapshot->pins);
+    free(snapshot->name);
 }
 
 /* The place of `name` in the order of names; *ret_there: it is there. */
@@ -66,13 +89,12 @@ static int add_snapshot(struct memory_store *handle, const char *name, const cha
     if (!snapshot.name || !snapshot.pins) {
         rc = hf_fail(err, HF_NOMEM, "out of memory");
     } else {
-        take_pins(world, globs, n, &snapshot);
-        if (n > 0 && snapshot.npins == 0)
+        rc = take_pins(world, globs, n, &snapshot, err);
+        if (rc == HF_OK && n > 0 && snapshot.npins == 0)
             rc = hf_fail(err, HF_NOENT, "no session matches");
     }
     if (rc != HF_OK) {
-        free(snapshot.name);
-        free(snapshot.pins);
+        memory_snapshot_free(&snapshot);
         return rc;
     }
     memmove(&world->snapshots[place + 1], &world->snapshots[place],
@@ -125,13 +147,43 @@ int memory_snapshot_delete(struct store *store, const char *name, struct hf_erro
         return rc;
     place = snapshot_place(world, name, &there);
     if (there) {
-        free(world->snapshots[place].name);
-        free(world->snapshots[place].pins);
+        memory_snapshot_free(&world->snapshots[place]);
         world->nsnapshots--;
         memmove(&world->snapshots[place], &world->snapshots[place + 1],
                 (world->nsnapshots - place) * sizeof(*world->snapshots));
     } else {
         rc = hf_fail(err, HF_NOENT, "there is no snapshot %s", name);
+    }
+    memory_leave(handle);
+    return rc;
+}
+
+int memory_snapshot_pins(struct store *store, const char *name, pin_visit_fn visit, void *arg,
+                         struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    const struct memory_snapshot *snapshot;
+    size_t place;
+    bool there;
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    place = snapshot_place(handle->world, name, &there);
+    snapshot = there ? &handle->world->snapshots[place] : NULL;
+    if (!snapshot)
+        rc = hf_fail(err, HF_NOENT, "there is no snapshot %s", name);
+    for (size_t i = 0; snapshot && rc == HF_OK && i < snapshot->npins; i++) {
+        const struct memory_pin *pin = &snapshot->pins[i];
+
+        rc = visit(&(struct pin_info){.sid = pin->sid,
+                                      .session_name = pin->name,
+                                      .version = pin->version,
+                                      .root = pin->root,
+                                      .time = pin->time,
+                                      .bytes = pin->bytes,
+                                      .files = pin->files},
+                   arg);
     }
     memory_leave(handle);
     return rc;
@@ -173,22 +225,26 @@ static int visit_session_roots(const struct memory_session *session, root_visit_
     return rc;
 }
 
-static int visit_snapshot_roots(const struct memory_world *world,
-                                const struct memory_snapshot *snapshot, root_visit_fn visit,
-                                void *arg)
+static int visit_snapshot_roots(struct memory_world *world, const struct memory_snapshot *snapshot,
+                                root_visit_fn visit, void *arg)
 {
     int rc = HF_OK;
 
     for (size_t i = 0; rc == HF_OK && i < snapshot->npins; i++) {
         const struct memory_pin *pin = &snapshot->pins[i];
-        struct root_info root = root_of(world->sessions[pin->sid], ROOT_SNAPSHOT);
-
-        root.version = pin->version;
-        root.root = pin->root;
-        root.time = snapshot->time;
-        root.bytes = pin->bytes;
-        root.files = pin->files;
-        root.label = snapshot->name;
+        const struct memory_session *session = memory_session_of(world, pin->sid);
+        struct root_info root = {
+            .kind = ROOT_SNAPSHOT,
+            .sid = pin->sid,
+            .session_name = pin->name,
+            .trashed = session && session->state == SESSION_TRASHED,
+            .version = pin->version,
+            .root = pin->root,
+            .time = snapshot->time,
+            .bytes = pin->bytes,
+            .files = pin->files,
+            .label = snapshot->name,
+        };
         rc = visit(&root, arg);
     }
     return rc;
@@ -206,7 +262,7 @@ static int visit_rescue_root(const struct memory_world *world, size_t i, root_vi
     root.bytes = rescue->bytes;
     root.files = rescue->files;
     root.label = rescue->reason;
-    root.rescue = i + 1;
+    root.rescue = rescue->id;
     return visit(&root, arg);
 }
 
@@ -218,8 +274,12 @@ int memory_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_
 
     if (rc != HF_OK)
         return rc;
-    for (size_t sid = 0; rc == HF_OK && sid < world->nsessions; sid++)
-        rc = visit_session_roots(world->sessions[sid], visit, arg);
+    for (size_t sid = 0; rc == HF_OK && sid < world->nsessions; sid++) {
+        const struct memory_session *session = memory_session_of(world, sid);
+
+        if (session)
+            rc = visit_session_roots(session, visit, arg);
+    }
     for (size_t i = 0; rc == HF_OK && i < world->nsnapshots; i++)
         rc = visit_snapshot_roots(world, &world->snapshots[i], visit, arg);
     for (size_t i = 0; rc == HF_OK && i < world->nrescues; i++)

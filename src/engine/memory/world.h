@@ -43,7 +43,8 @@ struct memory_session {
     struct hnode by_name; /* in world->names while it is live, but not the shared tree */
     char *name;
     enum session_state state;
-    int64_t created;
+    bool purged; /* forgotten: only its lease is left, so that no token is given out twice */
+    int64_t created, trashed;
     struct session_head head;
     struct meta_strings meta;
     struct lease_row lease;     /* never thrown away: the token only grows */
@@ -78,6 +79,7 @@ struct memory_audit {
 };
 
 struct memory_rescue {
+    uint64_t id;
     struct object_id root;
     uint64_t sid, host, token, version, bytes, files;
     int64_t time;
@@ -85,8 +87,15 @@ struct memory_rescue {
 };
 
 struct memory_pin {
+    char *name;
     uint64_t sid, version, bytes, files;
+    int64_t time;
     struct object_id root;
+};
+
+struct memory_setting {
+    char *name;
+    struct buf text;
 };
 
 struct memory_snapshot {
@@ -113,7 +122,7 @@ struct memory_world {
     pthread_cond_t changed; /* a lease's row, or whether a host is alive */
     struct htable objects;
     uint64_t content_bytes;
-    struct memory_session **sessions; /* by number */
+    struct memory_session **sessions; /* by number; NULL: not in this store */
     size_t nsessions, sessions_cap;
     struct htable names;
     struct memory_host *hosts;
@@ -121,10 +130,13 @@ struct memory_world {
     size_t mortals; /* living ones with a TTL */
     struct memory_audit *audit;
     size_t naudit, audit_cap;
-    struct memory_rescue *rescues;
+    struct memory_rescue *rescues; /* in order of id */
     size_t nrescues, rescues_cap;
+    uint64_t last_rescue;
     struct memory_snapshot *snapshots; /* in byte order of name */
     size_t nsnapshots, snapshots_cap;
+    struct memory_setting *settings;
+    size_t nsettings, settings_cap;
     struct store_lock *locks;
     size_t nlocks, locks_cap;
 };
@@ -187,6 +199,7 @@ int memory_session_delete(struct store *store, uint64_t host, uint64_t sid, uint
                           struct hf_error *err);
 int memory_session_undelete(struct store *store, uint64_t sid, const char *name,
                             struct hf_error *err);
+int memory_session_purge(struct store *store, uint64_t sid, struct hf_error *err);
 /** The session with this number, live or in the trash, or NULL. */
 struct memory_session *memory_session_of(struct memory_world *world, uint64_t sid);
 /** The same, if it is live; HF_NOENT. */
@@ -194,6 +207,8 @@ int memory_session_live(struct memory_world *world, uint64_t sid,
                         struct memory_session **ret_session, struct hf_error *err);
 /** Adds session 0 to a new world. */
 int memory_session_add_shared(struct memory_world *world, int64_t now, struct hf_error *err);
+/** Frees what it holds; NULL is fine of the second, which frees it too. */
+void memory_session_clear(struct memory_session *session);
 void memory_session_free(struct memory_session *session);
 
 /* --- commits.c --- */
@@ -204,6 +219,13 @@ int memory_history(struct store *store, uint64_t sid, uint64_t from, uint64_t li
                    history_visit_fn visit, void *arg, struct hf_error *err);
 int memory_rescue(struct store *store, uint64_t host, const struct commit *commit,
                   const char *reason, uint64_t *ret_rescue_id, struct hf_error *err);
+int memory_history_drop(struct store *store, uint64_t sid, const uint64_t *versions, size_t n,
+                        uint64_t *ret_dropped, struct hf_error *err);
+int memory_rescue_list(struct store *store, uint64_t sid, rescue_visit_fn visit, void *arg,
+                       struct hf_error *err);
+int memory_rescue_drop(struct store *store, uint64_t sid, uint64_t rescue, struct hf_error *err);
+/** Forgets all rescue versions of a session. */
+void memory_rescues_forget(struct memory_world *world, uint64_t sid);
 /** Moves a session's head one version on, in memory that is there already: adds the commit's objects,
  *  takes its meta strings. All or nothing. */
 int memory_session_advance(struct memory_store *handle, struct memory_session *session,
@@ -296,6 +318,19 @@ int memory_snapshot_create(struct store *store, const char *name, const char *co
 int memory_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg,
                          struct hf_error *err);
 int memory_snapshot_delete(struct store *store, const char *name, struct hf_error *err);
+int memory_snapshot_pins(struct store *store, const char *name, pin_visit_fn visit, void *arg,
+                         struct hf_error *err);
+void memory_snapshot_free(struct memory_snapshot *snapshot);
 int memory_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err);
+
+/* --- settings.c --- */
+int memory_setting_get(struct store *store, const char *name, struct buf *ret_text,
+                       struct hf_error *err);
+int memory_setting_set(struct store *store, const char *name, struct slice text,
+                       struct hf_error *err);
+/** The same within a call; without bytes (data NULL) it is forgotten. */
+int memory_setting_write(struct memory_world *world, const char *name, struct slice text,
+                         struct hf_error *err);
+void memory_settings_free(struct memory_world *world);
 
 #endif

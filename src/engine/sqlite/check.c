@@ -224,15 +224,16 @@ static void look_at_session(struct check *check, sqlite3_stmt *statement)
     fault = lease_row_fault(&row.lease);
     if (fault)
         find_session(check, "lease", row.sid, row.version, fault);
-    if (row.state != SESSION_LIVE && row.state != SESSION_TRASHED)
+    if (row.state < SESSION_LIVE || row.state > SESSION_PURGED)
         find_session(check, "session", row.sid, row.version,
-                     "the session is neither live nor in the trash");
+                     "the session is neither live nor in the trash nor forgotten");
     if (row.has_root != (row.version > 0))
         find_session(check, "head", row.sid, row.version, "the head has a version, but no root");
     if (count_of(check, QUERY_HISTORY_COUNT, row.sid) != row.versions)
         find_session(check, "history", row.sid, row.version, "versions of the history are missing");
-    if (count_of(check, QUERY_META_COUNT, row.sid) != 1)
-        find_session(check, "session_meta", row.sid, row.version, "the index row is missing");
+    if (count_of(check, QUERY_META_COUNT, row.sid) != (row.state != SESSION_PURGED))
+        find_session(check, "session_meta", row.sid, row.version,
+                     "the index row is missing, or one is left");
     compare_head(check, &row);
 }
 
@@ -276,15 +277,13 @@ static void look_at_event(struct check *check, sqlite3_stmt *statement)
     look_at_number(check, statement, "event");
 }
 
-/* Numbers are given out one after another and their rows never go. */
 static void check_counts(struct check *check)
 {
     struct store_row row;
 
     if (store_row_load(check->reader, &row, &check->error) != HF_OK)
         return; /* reported already */
-    check_number(check, "session", "SELECT count(*) FROM session", (int64_t)row.next_sid);
-    check_number(check, "session_meta", "SELECT count(*) FROM session_meta", (int64_t)row.next_sid);
+    check_number(check, "session", "SELECT count(*) FROM session", (int64_t)row.sessions);
     check_number(check, "host", "SELECT count(*) FROM host", (int64_t)row.next_host - 1);
 }
 
@@ -299,8 +298,10 @@ static void check_all_rows(struct check *check)
     check_rows(check, QUERY_WAITER_ALL, "waiter", 8, NULL);
     check_rows(check, QUERY_LOCK_ALL, "lock", 8, NULL);
     check_rows(check, QUERY_SNAPSHOT_ALL, "snapshot", 5, look_at_snapshot);
-    check_rows(check, QUERY_SNAPSHOT_ROOTS_ALL, "snapshot_root", 7, NULL);
+    check_rows(check, QUERY_SNAPSHOT_ROOTS_ALL, "snapshot_root", 8, NULL);
     check_rows(check, QUERY_RESCUE_ALL, "rescue", 10, NULL);
+    check_rows(check, QUERY_SETTING_ALL, "setting", 2, NULL);
+    check_rows(check, QUERY_QUARANTINE_ALL, "quarantine", 8, NULL);
     check_counts(check);
 }
 

@@ -141,11 +141,12 @@ static int check_create(struct create_write *create, struct transaction *transac
     return rc == HF_OK ? incoming_check(&create->incoming, transaction, err) : rc;
 }
 
-/* Counts one session number as used, and gives it. */
+/* Counts one session more, and gives its number. */
 static int take_number(struct transaction *transaction, struct store_row *store, uint64_t *ret_sid,
                        struct hf_error *err)
 {
     *ret_sid = store->next_sid++;
+    store->sessions++;
     return store_row_write(transaction->db, store, err);
 }
 
@@ -225,6 +226,7 @@ static int find_rescue(struct rescue_write *rescue, struct db *db, struct hf_err
 {
     const struct commit *commit = rescue->commit;
     DB_STATEMENT_AUTO *statement = NULL;
+    struct rescue_info found = {0};
     int rc = db_start(db, QUERY_RESCUE_FIND,
                       DB_VALUES(db_uint(commit->sid), db_uint(rescue->host), db_uint(commit->token),
                                 db_blob(commit->root.bytes, OBJECT_ID_SIZE)),
@@ -234,9 +236,22 @@ static int find_rescue(struct rescue_write *rescue, struct db *db, struct hf_err
         rc = db_next(db, statement, err);
     if (rc != 1)
         return rc;
-    rc = db_verify(statement, "rescue", 0, 10, err);
-    rescue->id = db_column_uint(statement, 0);
+    rc = rescue_row_read(statement, &found, err);
+    rescue->id = found.id;
     return rc == HF_OK ? 1 : rc;
+}
+
+/* Numbers are not used twice, whatever became of the rescue versions that had them. */
+static int take_rescue_number(struct rescue_write *rescue, struct transaction *transaction,
+                              struct hf_error *err)
+{
+    struct store_row store;
+    int rc = store_row_load(transaction->db, &store, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rescue->id = store.next_rescue++;
+    return store_row_write(transaction->db, &store, err);
 }
 
 static int run_rescue(struct write *write, struct transaction *transaction, struct hf_error *err)
@@ -252,8 +267,7 @@ static int run_rescue(struct write *write, struct transaction *transaction, stru
         return rc == 1 ? HF_OK : rc;
     rc = incoming_check(&rescue->incoming, transaction, err);
     if (rc == HF_OK)
-        rc = query_number(transaction->db, QUERY_RESCUE_LAST, &rescue->id, err);
-    rescue->id++;
+        rc = take_rescue_number(rescue, transaction, err);
     if (rc == HF_OK)
         rc = incoming_insert(&rescue->incoming, transaction, err);
     if (rc == HF_OK)

@@ -4,9 +4,10 @@
  *
  *     engine.c      open, close, the table of slots
  *     objects.c     put, get, missing                 incoming.[ch]  objects on their way in
- *     sessions.c    find, head, list, rename, delete, undelete
+ *     sessions.c    find, head, list, rename, delete, undelete, purge
  *     commits.[ch]  commit, sync, create, rescue
- *     history.c     history, roots
+ *     history.c     history, what is dropped of it, roots
+ *     rescues.c     rescues: list, drop             settings.c
  *     hosts.[ch] register.c   host sessions           bell.[ch]      their liveness and wake-ups
  *     roster.[ch]   who lives, in memory              events.[ch]    what they are told
  *     leases.[ch] asks.c lease_lists.c   leases       waiters.[ch]   the queues for them
@@ -71,6 +72,7 @@ int sqlite_session_rename(struct store *, uint64_t, uint64_t, uint64_t, const ch
                           enum session_rename_mode, uint64_t, struct hf_error *);
 int sqlite_session_delete(struct store *, uint64_t, uint64_t, uint64_t, struct hf_error *);
 int sqlite_session_undelete(struct store *, uint64_t, const char *, struct hf_error *);
+int sqlite_session_purge(struct store *, uint64_t, struct hf_error *);
 /* commits.c */
 int sqlite_session_create(struct store *, uint64_t, const char *, const struct commit *,
                           struct lease *, struct hf_error *);
@@ -81,7 +83,15 @@ int sqlite_rescue(struct store *, uint64_t, const struct commit *, const char *,
 /* history.c */
 int sqlite_history(struct store *, uint64_t, uint64_t, uint64_t, history_visit_fn, void *,
                    struct hf_error *);
+int sqlite_history_drop(struct store *, uint64_t, const uint64_t *, size_t, uint64_t *,
+                        struct hf_error *);
 int sqlite_roots(struct store *, root_visit_fn, void *, struct hf_error *);
+/* rescues.c */
+int sqlite_rescue_list(struct store *, uint64_t, rescue_visit_fn, void *, struct hf_error *);
+int sqlite_rescue_drop(struct store *, uint64_t, uint64_t, struct hf_error *);
+/* settings.c */
+int sqlite_setting_get(struct store *, const char *, struct buf *, struct hf_error *);
+int sqlite_setting_set(struct store *, const char *, struct slice, struct hf_error *);
 /* hosts.c, register.c */
 int sqlite_host_register(struct store *, const struct host_identity *,
                          const struct store_listener *, uint64_t *, struct hf_error *);
@@ -118,6 +128,7 @@ int sqlite_snapshot_create(struct store *, const char *, const char *const *, si
                            struct hf_error *);
 int sqlite_snapshot_list(struct store *, snapshot_visit_fn, void *, struct hf_error *);
 int sqlite_snapshot_delete(struct store *, const char *, struct hf_error *);
+int sqlite_snapshot_pins(struct store *, const char *, pin_visit_fn, void *, struct hf_error *);
 /* check.c, stats.c */
 int sqlite_check(struct store *, check_report_fn, void *, struct hf_error *);
 int sqlite_stats(struct store *, struct store_stats *, struct hf_error *);

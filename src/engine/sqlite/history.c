@@ -66,6 +66,54 @@ int sqlite_history(struct store *base, uint64_t sid, uint64_t from, uint64_t lim
     return rc;
 }
 
+/* --- forgetting ----------------------------------------------------------------------------------- */
+
+struct drop_write {
+    struct write write;
+    uint64_t sid;
+    const uint64_t *versions;
+    size_t n;
+    uint64_t dropped;
+};
+
+static int drop_one(struct drop_write *drop, struct db *db, uint64_t version, struct hf_error *err)
+{
+    int rc = db_run(db, QUERY_HISTORY_DELETE, DB_VALUES(db_uint(drop->sid), db_uint(version)), err);
+
+    if (rc == HF_OK)
+        drop->dropped += (uint64_t)sqlite3_changes(db->handle);
+    return rc;
+}
+
+static int run_drop(struct write *write, struct transaction *transaction, struct hf_error *err)
+{
+    struct drop_write *drop = (struct drop_write *)write;
+    struct session_row row;
+    int rc = session_row_load(transaction->db, drop->sid, &row, err);
+
+    drop->dropped = 0;
+    for (size_t i = 0; i < drop->n && rc == HF_OK; i++)
+        if (drop->versions[i] != row.version)
+            rc = drop_one(drop, transaction->db, drop->versions[i], err);
+    if (rc != HF_OK || drop->dropped == 0)
+        return rc;
+    if (drop->dropped >= row.versions)
+        return hf_fail(err, HF_CORRUPT, "session %s has more versions than it should", row.name);
+    row.versions -= drop->dropped;
+    return session_row_move(transaction->db, &row, row.time, err);
+}
+
+int sqlite_history_drop(struct store *base, uint64_t sid, const uint64_t *versions, size_t n,
+                        uint64_t *ret_dropped, struct hf_error *err)
+{
+    struct drop_write drop = {.write = {.run = run_drop}, .sid = sid, .versions = versions, .n = n};
+    int rc = writer_do(&sqlite_store_of(base)->writer, &drop.write, err);
+
+    if (rc == HF_OK)
+        *ret_dropped = drop.dropped;
+    return rc;
+}
+
 /* --- roots ---------------------------------------------------------------------------------------- */
 
 /* One visit of all roots, in one read transaction. */
@@ -82,21 +130,30 @@ struct roots_visit {
     uint64_t pins;     /* the same of the snapshot being visited */
 };
 
-/* Tells the root with what its session's row says of it. */
+static int load_session(struct roots_visit *roots, uint64_t sid)
+{
+    int rc = HF_OK;
+
+    if (!roots->loaded || roots->session.sid != sid)
+        rc = session_row_load(roots->reader, sid, &roots->session, roots->err);
+    roots->loaded = rc == HF_OK;
+    return rc;
+}
+
+/* Tells the root with what its session's row says of it. A snapshot outlives the sessions that it pins, and says
+ * itself what they were called. */
 static int tell(struct roots_visit *roots, struct root_info *root)
 {
-    if (!roots->loaded || roots->session.sid != root->sid) {
-        int rc = session_row_load(roots->reader, root->sid, &roots->session, roots->err);
+    int rc = load_session(roots, root->sid);
 
-        if (rc != HF_OK)
-            return rc == HF_NOENT ? hf_fail(roots->err, HF_CORRUPT,
-                                            "a session that is referred to is missing: %llu",
-                                            (unsigned long long)root->sid)
-                                  : rc;
-        roots->loaded = true;
-    }
-    root->session_name = roots->session.name;
-    root->trashed = roots->session.state == SESSION_TRASHED;
+    if (rc == HF_NOENT && root->kind != ROOT_SNAPSHOT)
+        return hf_fail(roots->err, HF_CORRUPT, "a session that is referred to is missing: %llu",
+                       (unsigned long long)root->sid);
+    if (rc != HF_OK && rc != HF_NOENT)
+        return rc;
+    if (!root->session_name)
+        root->session_name = roots->session.name;
+    root->trashed = rc == HF_OK && roots->session.state == SESSION_TRASHED;
     return roots->visit(root, roots->arg);
 }
 
@@ -140,36 +197,37 @@ static int tell_version(struct roots_visit *roots, sqlite3_stmt *statement)
 static int tell_rescue(struct roots_visit *roots, sqlite3_stmt *statement)
 {
     struct root_info root = {.kind = ROOT_RESCUE};
-    int rc = db_verify(statement, "rescue", 0, 10, roots->err);
+    struct rescue_info rescue;
+    int rc = rescue_row_read(statement, &rescue, roots->err);
 
-    if (rc == HF_OK)
-        rc = db_column_bytes(statement, 3, root.root.bytes, OBJECT_ID_SIZE, false, roots->err);
     if (rc != HF_OK)
         return rc;
-    root.rescue = db_column_uint(statement, 0);
-    root.sid = db_column_uint(statement, 1);
-    root.version = db_column_uint(statement, 2);
-    root.time = db_column_int(statement, 4);
-    root.bytes = db_column_uint(statement, 7);
-    root.files = db_column_uint(statement, 8);
-    root.label = db_column_text(statement, 9);
+    root.rescue = rescue.id;
+    root.sid = rescue.sid;
+    root.version = rescue.version;
+    root.root = rescue.root;
+    root.time = rescue.time;
+    root.bytes = rescue.bytes;
+    root.files = rescue.files;
+    root.label = rescue.reason;
     return tell(roots, &root);
 }
 
 static int tell_pin(struct roots_visit *roots, sqlite3_stmt *statement)
 {
     struct root_info root = {.kind = ROOT_SNAPSHOT, .label = roots->label, .time = roots->time};
-    int rc = db_verify(statement, "snapshot_root", 0, 7, roots->err);
+    struct pin_info pin;
+    int rc = pin_row_read(statement, &pin, roots->err);
 
-    if (rc == HF_OK)
-        rc = db_column_bytes(statement, 3, root.root.bytes, OBJECT_ID_SIZE, false, roots->err);
     if (rc != HF_OK)
         return rc;
     roots->pins--;
-    root.sid = db_column_uint(statement, 1);
-    root.version = db_column_uint(statement, 2);
-    root.bytes = db_column_uint(statement, 5);
-    root.files = db_column_uint(statement, 6);
+    root.sid = pin.sid;
+    root.session_name = pin.session_name;
+    root.version = pin.version;
+    root.root = pin.root;
+    root.bytes = pin.bytes;
+    root.files = pin.files;
     return tell(roots, &root);
 }
 

@@ -129,7 +129,9 @@ static int insert_first_rows(struct db *db, const struct store_create_options *c
                             .created = now,
                             .next_sid = 1,
                             .next_host = 1,
-                            .generation = 1};
+                            .generation = 1,
+                            .sessions = 1,
+                            .next_rescue = 1};
     int rc;
 
     if (row.chunker.max == 0)

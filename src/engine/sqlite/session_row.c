@@ -42,7 +42,7 @@ int session_row_read(sqlite3_stmt *statement, struct session_row *ret_row, struc
         return rc;
     row.sid = db_column_uint(statement, 0);
     copy_text(row.name, sizeof row.name, db_column_text(statement, 1));
-    row.state = (enum session_state)db_column_int(statement, 2);
+    row.state = (int)db_column_int(statement, 2);
     row.created = db_column_int(statement, 3);
     row.version = db_column_uint(statement, 4);
     row.has_root = sqlite3_column_bytes(statement, 5) > 0;
@@ -57,6 +57,7 @@ int session_row_read(sqlite3_stmt *statement, struct session_row *ret_row, struc
     row.lease.refused = db_column_int(statement, 15) != 0;
     row.pinned = sqlite3_column_type(statement, 16) != SQLITE_NULL;
     copy_text(row.pinned_by, sizeof row.pinned_by, db_column_text(statement, 16));
+    row.trashed = db_column_int(statement, 17);
     *ret_row = row;
     return HF_OK;
 }
@@ -74,12 +75,23 @@ static int load(struct db *db, enum query query, struct db_value key, struct ses
     return rc;
 }
 
-int session_row_load(struct db *db, uint64_t sid, struct session_row *ret_row, struct hf_error *err)
+int session_row_load_any(struct db *db, uint64_t sid, struct session_row *ret_row,
+                         struct hf_error *err)
 {
     int rc = load(db, QUERY_SESSION_LOAD, db_uint(sid), ret_row, err);
 
     if (rc == HF_NOENT)
         hf_fail(err, rc, "there is no session with the number %llu", (unsigned long long)sid);
+    return rc;
+}
+
+int session_row_load(struct db *db, uint64_t sid, struct session_row *ret_row, struct hf_error *err)
+{
+    int rc = session_row_load_any(db, sid, ret_row, err);
+
+    if (rc == HF_OK && ret_row->state == SESSION_PURGED)
+        rc = hf_fail(err, HF_NOENT, "the session with the number %llu was purged",
+                     (unsigned long long)sid);
     return rc;
 }
 
@@ -132,7 +144,7 @@ static int write_session(struct db *db, enum query query, const struct session_r
                   db_int(row->time / NS_PER_HOUR), db_uint(row->bytes), db_uint(row->files),
                   db_uint(row->versions), db_uint(row->lease.token), db_int(row->lease.state),
                   db_uint(row->lease.host), db_int(row->lease.since), db_int(row->lease.refused),
-                  db_text(row->pinned ? row->pinned_by : NULL)),
+                  db_text(row->pinned ? row->pinned_by : NULL), db_int(row->trashed)),
         err);
 }
 
@@ -152,6 +164,11 @@ int session_row_move(struct db *db, const struct session_row *row, int64_t old_t
 int session_row_update(struct db *db, const struct session_row *row, struct hf_error *err)
 {
     return write_session(db, QUERY_SESSION_UPDATE, row, err);
+}
+
+int session_row_replace(struct db *db, const struct session_row *row, struct hf_error *err)
+{
+    return write_session(db, QUERY_SESSION_REPLACE, row, err);
 }
 
 int session_row_lease(struct db *db, const struct session_row *row, struct hf_error *err)
@@ -342,7 +359,7 @@ int host_row_update(struct db *db, const struct host_row *row, struct hf_error *
 
 static int read_store_row(sqlite3_stmt *statement, struct store_row *row, struct hf_error *err)
 {
-    int rc = db_verify(statement, "store", 0, 13, err);
+    int rc = db_verify(statement, "store", 0, 15, err);
 
     if (rc == HF_OK)
         rc = db_column_bytes(statement, 2, row->uuid, UUID_SIZE, false, err);
@@ -361,6 +378,8 @@ static int read_store_row(sqlite3_stmt *statement, struct store_row *row, struct
     row->next_host = db_column_uint(statement, 10);
     row->generation = db_column_uint(statement, 11);
     row->sweeps = db_column_uint(statement, 12);
+    row->sessions = db_column_uint(statement, 13);
+    row->next_rescue = db_column_uint(statement, 14);
     return HF_OK;
 }
 
@@ -390,6 +409,7 @@ int store_row_write(struct db *db, const struct store_row *row, struct hf_error 
                                    row->keyed ? db_blob(row->key, sizeof row->key) : db_text(NULL),
                                    db_int(row->created), db_uint(row->next_sid),
                                    db_uint(row->next_host), db_uint(row->generation),
-                                   db_uint(row->sweeps)),
+                                   db_uint(row->sweeps), db_uint(row->sessions),
+                                   db_uint(row->next_rescue)),
                          err);
 }

@@ -7,11 +7,14 @@
 #include "store/lease.h"
 #include "store/types.h"
 
+/** Its state when it is forgotten: the row is left, so that neither number nor token is used again. */
+#define SESSION_PURGED 3
+
 /** Text columns are copied here, so that a row outlives its statement. */
 struct session_row {
     uint64_t sid;
     char name[SESSION_NAME_MAX + 1];
-    enum session_state state;
+    int state; /**< enum session_state, or SESSION_PURGED */
     int64_t created;
     uint64_t version;
     bool has_root;
@@ -22,16 +25,20 @@ struct session_row {
     struct lease_row lease;
     bool pinned;
     char pinned_by[256];
+    int64_t trashed;
 };
 
 /** Reads and verifies the row that `statement` (a session query) is on. */
 int session_row_read(sqlite3_stmt *statement, struct session_row *ret_row, struct hf_error *err);
 /** Columns of a session query, the checksum included, before those of other tables. */
-#define SESSION_ROW_COLUMNS 18
+#define SESSION_ROW_COLUMNS 19
 
-/** One session in any state, by number; a live one by number or name. HF_NOENT. */
+/** One session by number, live or in the trash; a live one by number or name. HF_NOENT. */
 int session_row_load(struct db *db, uint64_t sid, struct session_row *ret_row,
                      struct hf_error *err);
+/** Also one that was forgotten. */
+int session_row_load_any(struct db *db, uint64_t sid, struct session_row *ret_row,
+                         struct hf_error *err);
 int session_row_load_live(struct db *db, uint64_t sid, struct session_row *ret_row,
                           struct hf_error *err);
 int session_row_find(struct db *db, const char *name, struct session_row *ret_row,
@@ -47,7 +54,8 @@ int session_row_insert(struct db *db, const struct session_row *row, struct hf_e
 /** Writes what a commit changes: version, root, time, sizes, versions. */
 int session_row_move(struct db *db, const struct session_row *row, int64_t old_time,
                      struct hf_error *err);
-/** Writes its name, state and lease; or its lease alone. */
+/** Writes all of it; its name, state and lease; or its lease alone. */
+int session_row_replace(struct db *db, const struct session_row *row, struct hf_error *err);
 int session_row_update(struct db *db, const struct session_row *row, struct hf_error *err);
 int session_row_lease(struct db *db, const struct session_row *row, struct hf_error *err);
 
@@ -66,6 +74,13 @@ int history_row_read(sqlite3_stmt *statement, struct history_entry *ret_entry,
                      struct hf_error *err);
 int history_row_insert(struct db *db, const struct session_row *row, uint64_t host, uint64_t token,
                        struct hf_error *err);
+
+/** A rescue version, and what a snapshot pins, from the row that the statement is at. Strings are borrowed until the
+ *  next step; of a rescue's session and host only the numbers are known. */
+int rescue_row_read(sqlite3_stmt *statement, struct rescue_info *ret_info, struct hf_error *err);
+int pin_row_read(sqlite3_stmt *statement, struct pin_info *ret_pin, struct hf_error *err);
+int pin_row_insert(struct db *db, uint64_t snapshot, const struct pin_info *pin,
+                   struct hf_error *err);
 
 /** One row of the audit trail. */
 int audit_row_insert(struct transaction *transaction, enum audit_event event, uint64_t sid,
@@ -110,6 +125,8 @@ struct store_row {
     uint8_t key[32];
     int64_t created;
     uint64_t next_sid, next_host, generation, sweeps;
+    uint64_t sessions; /**< rows of the table session */
+    uint64_t next_rescue;
 };
 
 int store_row_load(struct db *db, struct store_row *ret_row, struct hf_error *err);

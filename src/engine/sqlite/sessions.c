@@ -83,8 +83,9 @@ static int list_one(struct listing *listing, sqlite3_stmt *statement, struct hf_
         return rc;
     session_row_head(&row, &info.head);
     info.name = row.name;
-    info.state = row.state;
+    info.state = (enum session_state)row.state;
     info.created = row.created;
+    info.trashed = row.trashed;
     info.meta.bytes = row.bytes;
     info.meta.files = row.files;
     if (host_is_alive(listing->store, listing->reader, row.lease.host)) {
@@ -156,6 +157,7 @@ static int to_trash(struct transaction *transaction, struct session_row *row, ui
     int rc = lease_decide(transaction, row, &end, NULL, &step, err);
 
     row->state = SESSION_TRASHED;
+    row->trashed = transaction->now;
     if (rc == HF_OK)
         rc = session_row_update(transaction->db, row, err);
     return rc == HF_OK ? tell_changed(transaction, host, row->sid, err) : rc;
@@ -216,6 +218,7 @@ static int run_undelete(struct write *write, struct transaction *transaction, st
     if (rc != HF_OK)
         return rc;
     row.state = SESSION_LIVE;
+    row.trashed = 0;
     rc = session_row_update(transaction->db, &row, err);
     return rc == HF_OK ? tell_changed(transaction, 0, row.sid, err) : rc;
 }
@@ -224,6 +227,38 @@ int sqlite_session_undelete(struct store *base, uint64_t sid, const char *name,
                             struct hf_error *err)
 {
     struct session_write change = {.write = {.run = run_undelete}, .sid = sid, .name = name};
+
+    return writer_do(&sqlite_store_of(base)->writer, &change.write, err);
+}
+
+/* What is left of a session keeps its number and its token from being used again. */
+static int run_purge(struct write *write, struct transaction *transaction, struct hf_error *err)
+{
+    struct session_write *change = (struct session_write *)write;
+    struct db *db = transaction->db;
+    struct session_row row, left;
+    int rc = session_row_load(db, change->sid, &row, err);
+
+    if (rc == HF_OK && row.state != SESSION_TRASHED)
+        rc = hf_fail(err, HF_NOENT, "session %s is not in the trash", row.name);
+    if (rc == HF_OK)
+        rc = audit_row_insert(transaction, AUDIT_PURGE, row.sid, 0, row.lease.token, row.name, err);
+    if (rc != HF_OK)
+        return rc;
+    left = (struct session_row){.sid = row.sid, .state = SESSION_PURGED, .lease = row.lease};
+    rc = db_run(db, QUERY_HISTORY_DELETE_ALL, DB_VALUES(db_uint(row.sid)), err);
+    if (rc == HF_OK)
+        rc = db_run(db, QUERY_RESCUE_DELETE_ALL, DB_VALUES(db_uint(row.sid)), err);
+    if (rc == HF_OK)
+        rc = db_run(db, QUERY_META_DELETE, DB_VALUES(db_uint(row.sid)), err);
+    if (rc == HF_OK)
+        rc = session_row_replace(db, &left, err);
+    return rc == HF_OK ? tell_changed(transaction, 0, row.sid, err) : rc;
+}
+
+int sqlite_session_purge(struct store *base, uint64_t sid, struct hf_error *err)
+{
+    struct session_write change = {.write = {.run = run_purge}, .sid = sid};
 
     return writer_do(&sqlite_store_of(base)->writer, &change.write, err);
 }

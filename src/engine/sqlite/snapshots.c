@@ -25,16 +25,52 @@ static bool wanted(const struct snapshot_write *snapshot, const struct session_r
     return false;
 }
 
+int pin_row_read(sqlite3_stmt *statement, struct pin_info *ret_pin, struct hf_error *err)
+{
+    struct pin_info pin = {0};
+    int rc = db_verify(statement, "snapshot_root", 0, 8, err);
+
+    if (rc == HF_OK)
+        rc = db_column_bytes(statement, 3, pin.root.bytes, OBJECT_ID_SIZE, false, err);
+    if (rc != HF_OK)
+        return rc;
+    pin.sid = db_column_uint(statement, 1);
+    pin.version = db_column_uint(statement, 2);
+    pin.time = db_column_int(statement, 4);
+    pin.bytes = db_column_uint(statement, 5);
+    pin.files = db_column_uint(statement, 6);
+    pin.session_name = db_column_text(statement, 7);
+    *ret_pin = pin;
+    return HF_OK;
+}
+
+int pin_row_insert(struct db *db, uint64_t snapshot, const struct pin_info *pin,
+                   struct hf_error *err)
+{
+    return db_run_summed(db, QUERY_SNAPSHOT_ROOT_INSERT, "snapshot_root",
+                         DB_VALUES(db_uint(snapshot), db_uint(pin->sid), db_uint(pin->version),
+                                   db_blob(pin->root.bytes, OBJECT_ID_SIZE), db_int(pin->time),
+                                   db_uint(pin->bytes), db_uint(pin->files),
+                                   db_text(pin->session_name)),
+                         err);
+}
+
 static int pin(struct snapshot_write *snapshot, struct db *db, const struct session_row *row,
                struct hf_error *err)
 {
+    struct pin_info pin = {
+        .sid = row->sid,
+        .session_name = row->name,
+        .version = row->version,
+        .root = row->root,
+        .time = row->time,
+        .bytes = row->bytes,
+        .files = row->files,
+    };
+
     snapshot->pins++;
     snapshot->sessions += row->sid != SHARED_SID;
-    return db_run_summed(db, QUERY_SNAPSHOT_ROOT_INSERT, "snapshot_root",
-                         DB_VALUES(db_uint(snapshot->id), db_uint(row->sid), db_uint(row->version),
-                                   db_blob(row->root.bytes, OBJECT_ID_SIZE), db_int(row->time),
-                                   db_uint(row->bytes), db_uint(row->files)),
-                         err);
+    return pin_row_insert(db, snapshot->id, &pin, err);
 }
 
 static int pin_all(struct snapshot_write *snapshot, struct db *db, struct hf_error *err)
@@ -125,6 +161,47 @@ int sqlite_snapshot_list(struct store *base, snapshot_visit_fn visit, void *arg,
     readers_give(&store->readers, reader);
     return rc;
 }
+
+/* --- what one pins -------------------------------------------------------------------------------- */
+
+static int visit_pins(struct db *reader, const char *name, pin_visit_fn visit, void *arg,
+                      struct hf_error *err)
+{
+    DB_STATEMENT_AUTO *statement = NULL;
+    struct pin_info pin;
+    uint64_t id;
+    int rc = find_snapshot(reader, name, &id, err);
+
+    if (rc == 0)
+        return hf_fail(err, HF_NOENT, "there is no snapshot %s", name);
+    if (rc == 1)
+        rc = db_start(reader, QUERY_SNAPSHOT_ROOTS, DB_VALUES(db_uint(id)), &statement, err);
+    while (rc == HF_OK && (rc = db_next(reader, statement, err)) == 1) {
+        rc = pin_row_read(statement, &pin, err);
+        if (rc == HF_OK)
+            rc = visit(&pin, arg);
+    }
+    return rc;
+}
+
+int sqlite_snapshot_pins(struct store *base, const char *name, pin_visit_fn visit, void *arg,
+                         struct hf_error *err)
+{
+    struct sqlite_store *store = sqlite_store_of(base);
+    struct db *reader;
+    int rc = readers_take(&store->readers, &reader, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = db_run(reader, QUERY_BEGIN_READ, DB_NO_VALUES, err);
+    if (rc == HF_OK)
+        rc = visit_pins(reader, name, visit, arg, err);
+    db_end(reader);
+    readers_give(&store->readers, reader);
+    return rc;
+}
+
+/* --- deleting ------------------------------------------------------------------------------------- */
 
 static int run_delete(struct write *write, struct transaction *transaction, struct hf_error *err)
 {

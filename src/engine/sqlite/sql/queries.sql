@@ -18,9 +18,15 @@ SELECT sweeps, generation, (SELECT count(*) FROM host WHERE state = 1) FROM stor
 
 -- name: store_read
 SELECT id, schema, uuid, chunk_min, chunk_avg, chunk_max, strict, key, created, next_sid, next_host,
-    generation, sweeps, sum FROM store
+    generation, sweeps, sessions, next_rescue, sum FROM store
 -- name: store_write
-INSERT OR REPLACE INTO store VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+INSERT OR REPLACE INTO store VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+-- name: setting_all
+SELECT name, text, sum FROM setting
+-- name: setting_write
+INSERT OR REPLACE INTO setting VALUES (?1, ?2, ?3)
+-- name: setting_delete
+DELETE FROM setting WHERE name = ?1
 
 -- Objects -----------------------------------------------------------------------------------------
 
@@ -45,35 +51,39 @@ SELECT count(*), coalesce(sum(size), 0), coalesce(sum(length(packed)), 0) FROM o
 
 -- name: session_load
 SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
-    holder, since, refused, pinned_by, sum FROM session WHERE sid = ?1
+    holder, since, refused, pinned_by, trashed, sum FROM session WHERE sid = ?1
 -- name: session_find
 SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
-    holder, since, refused, pinned_by, sum FROM session WHERE name = ?1 AND state = 1 AND sid <> 0
+    holder, since, refused, pinned_by, trashed, sum FROM session WHERE name = ?1 AND state = 1 AND sid <> 0
 -- name: session_insert
 INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-    ?17, ?18)
+    ?17, ?18, ?19)
 -- name: session_move
 UPDATE session SET version = ?5, root = ?6, time = ?7, bytes = ?9, files = ?10, versions = ?11,
-    sum = ?18 WHERE sid = ?1
+    sum = ?19 WHERE sid = ?1
 -- name: session_move_hour
 UPDATE session SET version = ?5, root = ?6, time = ?7, hour = ?8, bytes = ?9, files = ?10,
-    versions = ?11, sum = ?18 WHERE sid = ?1
+    versions = ?11, sum = ?19 WHERE sid = ?1
 -- name: session_update
 UPDATE session SET name = ?2, state = ?3, token = ?12, lease = ?13, holder = ?14, since = ?15,
-    refused = ?16, pinned_by = ?17, sum = ?18 WHERE sid = ?1
+    refused = ?16, pinned_by = ?17, trashed = ?18, sum = ?19 WHERE sid = ?1
 -- name: session_lease
 UPDATE session SET token = ?12, lease = ?13, holder = ?14, since = ?15, refused = ?16,
-    pinned_by = ?17, sum = ?18 WHERE sid = ?1
+    pinned_by = ?17, sum = ?19 WHERE sid = ?1
+-- name: session_replace
+UPDATE session SET name = ?2, state = ?3, created = ?4, version = ?5, root = ?6, time = ?7, hour = ?8, bytes = ?9,
+    files = ?10, versions = ?11, token = ?12, lease = ?13, holder = ?14, since = ?15, refused = ?16,
+    pinned_by = ?17, trashed = ?18, sum = ?19 WHERE sid = ?1
 -- name: session_all
 SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
-    holder, since, refused, pinned_by, sum FROM session ORDER BY sid
+    holder, since, refused, pinned_by, trashed, sum FROM session ORDER BY sid
 -- name: session_held_by
 SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
-    holder, since, refused, pinned_by, sum FROM session WHERE holder = ?1 AND holder <> 0
+    holder, since, refused, pinned_by, trashed, sum FROM session WHERE holder = ?1 AND holder <> 0
     AND sid > ?2 ORDER BY sid LIMIT 1
 -- name: session_leased
 SELECT sid, name, state, created, version, root, time, hour, bytes, files, versions, token, lease,
-    holder, since, refused, pinned_by, sum FROM session WHERE holder <> 0
+    holder, since, refused, pinned_by, trashed, sum FROM session WHERE holder <> 0
     ORDER BY sid
 -- name: session_counts
 SELECT count(*) FILTER (WHERE state = 1 AND sid <> 0), count(*) FILTER (WHERE state = 2),
@@ -81,6 +91,8 @@ SELECT count(*) FILTER (WHERE state = 1 AND sid <> 0), count(*) FILTER (WHERE st
 
 -- name: meta_write
 INSERT OR REPLACE INTO session_meta VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+-- name: meta_delete
+DELETE FROM session_meta WHERE sid = ?1
 -- name: meta_all
 SELECT sid, cwd, git_root, repository, branch, name, created_at, updated_at, sum
     FROM session_meta ORDER BY sid
@@ -88,43 +100,43 @@ SELECT sid, cwd, git_root, repository, branch, name, created_at, updated_at, sum
 -- Lists of sessions with their index rows: ?1 the state, ?2 the name to begin after, ?3 what to look for.
 -- name: list_all
 SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
-    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.trashed, s.sum, m.sid, m.cwd,
     m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
     FROM session s LEFT JOIN session_meta m ON m.sid = s.sid
     WHERE s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.state, s.name, s.sid
 -- name: list_by_hour
 SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
-    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.trashed, s.sum, m.sid, m.cwd,
     m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
     FROM session s INDEXED BY session_by_hour LEFT JOIN session_meta m ON m.sid = s.sid
     WHERE s.hour >= ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
 -- name: list_by_sid
 SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
-    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.trashed, s.sum, m.sid, m.cwd,
     m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
     FROM session s LEFT JOIN session_meta m ON m.sid = s.sid
     WHERE s.sid = ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0
 -- name: list_by_repository
 SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
-    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.trashed, s.sum, m.sid, m.cwd,
     m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
     FROM session_meta m JOIN session s ON s.sid = m.sid
     WHERE m.repository = ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
 -- name: list_by_branch
 SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
-    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.trashed, s.sum, m.sid, m.cwd,
     m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
     FROM session_meta m JOIN session s ON s.sid = m.sid
     WHERE m.branch = ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
 -- name: list_by_cwd
 SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
-    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.trashed, s.sum, m.sid, m.cwd,
     m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
     FROM session_meta m JOIN session s ON s.sid = m.sid
     WHERE m.cwd = ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
 -- name: list_by_git_root
 SELECT s.sid, s.name, s.state, s.created, s.version, s.root, s.time, s.hour, s.bytes, s.files,
-    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.sum, m.sid, m.cwd,
+    s.versions, s.token, s.lease, s.holder, s.since, s.refused, s.pinned_by, s.trashed, s.sum, m.sid, m.cwd,
     m.git_root, m.repository, m.branch, m.name, m.created_at, m.updated_at, m.sum
     FROM session_meta m JOIN session s ON s.sid = m.sid
     WHERE m.git_root = ?3 AND s.state = ?1 AND s.name > ?2 AND s.sid <> 0 ORDER BY s.name, s.sid
@@ -144,13 +156,22 @@ SELECT count(*) FROM session WHERE sid = ?1
 SELECT count(*) FROM session_meta WHERE sid = ?1
 -- name: history_count
 SELECT count(*) FROM history WHERE sid = ?1
+-- name: history_delete
+DELETE FROM history WHERE sid = ?1 AND version = ?2
+-- name: history_delete_all
+DELETE FROM history WHERE sid = ?1
 -- name: rescue_insert
 INSERT INTO rescue VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 -- name: rescue_find
 SELECT id, sid, version, root, time, host, token, bytes, files, reason, sum FROM rescue
     WHERE sid = ?1 AND host = ?2 AND token = ?3 AND root = ?4 ORDER BY id LIMIT 1
--- name: rescue_last
-SELECT coalesce(max(id), 0) FROM rescue
+-- name: rescue_of
+SELECT id, sid, version, root, time, host, token, bytes, files, reason, sum FROM rescue
+    WHERE sid = ?1 ORDER BY id
+-- name: rescue_delete
+DELETE FROM rescue WHERE id = ?2 AND sid = ?1
+-- name: rescue_delete_all
+DELETE FROM rescue WHERE sid = ?1
 -- name: rescue_all
 SELECT id, sid, version, root, time, host, token, bytes, files, reason, sum FROM rescue ORDER BY id
 
@@ -239,22 +260,27 @@ SELECT coalesce(max(id), 0) FROM snapshot
 -- name: snapshot_insert
 INSERT INTO snapshot VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 -- name: snapshot_root_insert
-INSERT INTO snapshot_root VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+INSERT INTO snapshot_root VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 -- name: snapshot_find
 SELECT id, name, time, sessions, roots, sum FROM snapshot WHERE name = ?1
 -- name: snapshot_all
 SELECT id, name, time, sessions, roots, sum FROM snapshot ORDER BY name
 -- name: snapshot_roots
-SELECT snapshot, sid, version, root, time, bytes, files, sum FROM snapshot_root
+SELECT snapshot, sid, version, root, time, bytes, files, name, sum FROM snapshot_root
     WHERE snapshot = ?1 ORDER BY sid
 -- name: snapshot_roots_all
-SELECT snapshot, sid, version, root, time, bytes, files, sum FROM snapshot_root
+SELECT snapshot, sid, version, root, time, bytes, files, name, sum FROM snapshot_root
 -- name: snapshot_count
 SELECT count(*) FROM snapshot_root WHERE snapshot = ?1
 -- name: snapshot_delete
 DELETE FROM snapshot WHERE id = ?1
 -- name: snapshot_roots_delete
 DELETE FROM snapshot_root WHERE snapshot = ?1
+
+-- Damaged objects --------------------------------------------------------------------------------------
+
+-- name: quarantine_all
+SELECT id, time, object, kind, encoding, size, base, packed, sum FROM quarantine ORDER BY id
 
 -- Checks ------------------------------------------------------------------------------------------
 

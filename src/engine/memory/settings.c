@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "engine/memory/world.h"
+
+static struct memory_setting *find_setting(const struct memory_world *world, const char *name)
+{
+    for (size_t i = 0; i < world->nsettings; i++)
+        if (strcmp(world->settings[i].name, name) == 0)
+            return &world->settings[i];
+    return NULL;
+}
+
+int memory_setting_get(struct store *store, const char *name, struct buf *ret_text,
+                       struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    const struct memory_setting *setting;
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    setting = find_setting(handle->world, name);
+    if (!setting)
+        rc = hf_fail(err, HF_NOENT, "the store has no setting %s", name);
+    else if (buf_append(ret_text, setting->text.data, setting->text.len) != HF_OK)
+        rc = hf_fail(err, HF_NOMEM, "out of memory");
+    memory_leave(handle);
+    return rc;
+}
+
+static void forget(struct memory_world *world, struct memory_setting *setting)
+{
+    free(setting->name);
+    buf_free(&setting->text);
+    *setting = world->settings[--world->nsettings];
+}
+
+int memory_setting_write(struct memory_world *world, const char *name, struct slice text,
+                         struct hf_error *err)
+{
+    struct memory_setting *old = find_setting(world, name);
+    struct memory_setting fresh = {0};
+    int rc = HF_OK;
+
+    if (text.data) {
+        rc = memory_reserve(&world->settings, &world->settings_cap, world->nsettings, sizeof fresh,
+                            err);
+        if (rc != HF_OK)
+            return rc;
+        old = find_setting(world, name);
+        fresh.name = strdup(name);
+        if (!fresh.name || buf_append(&fresh.text, text.data, text.len) != HF_OK) {
+            free(fresh.name);
+            return hf_fail(err, HF_NOMEM, "out of memory");
+        }
+    }
+    if (old)
+        forget(world, old);
+    if (text.data)
+        world->settings[world->nsettings++] = fresh;
+    return rc;
+}
+
+int memory_setting_set(struct store *store, const char *name, struct slice text,
+                       struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = memory_setting_write(handle->world, name, text, err);
+    memory_leave(handle);
+    return rc;
+}
+
+void memory_settings_free(struct memory_world *world)
+{
+    while (world->nsettings > 0)
+        forget(world, &world->settings[world->nsettings - 1]);
+    free(world->settings);
+}
