@@ -16,6 +16,7 @@ enum {
     ASKS_NAME = 1 << 3,         /* a session, by name */
     ASKS_NEW_NAME = 1 << 4,     /* a name that a session will have */
     ASKS_NEW_NAME_OR_NONE = 1 << 5,
+    ASKS_SESSION_OR_ALL = 1 << 6, /* a session, by number, or UINT64_MAX */
 };
 
 struct rule {
@@ -61,6 +62,18 @@ static const struct rule rules[] = {
     [OP(STATS)] = {ROLE_ADMIN, 0},
     [OP(CHECK)] = {ROLE_ADMIN, 0},
     [OP(CANCEL)] = {ROLE_READER, 0},
+    [OP(SESSION_PURGE)] = {ROLE_ADMIN, ASKS_SESSION},
+    [OP(HISTORY_DROP)] = {ROLE_ADMIN, ASKS_SESSION},
+    [OP(RESCUE_LIST)] = {ROLE_READER, ASKS_SESSION_OR_ALL},
+    [OP(RESCUE_DROP)] = {ROLE_AGENT, ASKS_SESSION},
+    [OP(SNAPSHOT_PINS)] = {ROLE_ADMIN, 0},
+    [OP(SESSION_RECEIVE)] = {ROLE_ADMIN, 0},
+    [OP(SNAPSHOT_RECEIVE)] = {ROLE_ADMIN, 0},
+    [OP(SETTING_GET)] = {ROLE_READER, 0},
+    [OP(SETTING_SET)] = {ROLE_ADMIN, 0},
+    [OP(COLLECT)] = {ROLE_ADMIN, 0},
+    [OP(MEND)] = {ROLE_ADMIN, 0},
+    [OP(RESCUE_RECEIVE)] = {ROLE_ADMIN, 0},
 };
 
 static const struct rule *rule_of(int op)
@@ -93,6 +106,27 @@ struct subject {
     uint64_t host, sid;
     const ProtobufCBinaryData *name;
 };
+
+/* Requests that name a session and nothing else that is looked at. False: another. */
+static bool session_number(const Holdfast__Wire__Request *request, uint64_t *ret_sid)
+{
+    switch ((int)request->op_case) {
+    case OP(HISTORY):
+        *ret_sid = request->history->sid;
+        return true;
+    case OP(HISTORY_DROP):
+        *ret_sid = request->history_drop->sid;
+        return true;
+    case OP(RESCUE_LIST):
+        *ret_sid = request->rescue_list->sid;
+        return true;
+    case OP(RESCUE_DROP):
+        *ret_sid = request->rescue_drop->sid;
+        return true;
+    default:
+        return false;
+    }
+}
 
 /* Requests with a commit or a lock in them: false when that is not there. */
 static bool nested_subject(const Holdfast__Wire__Request *request, struct subject *ret_subject)
@@ -148,6 +182,8 @@ static const Holdfast__Wire__SessionRequest *session_of(const Holdfast__Wire__Re
         return request->session_head;
     case OP(SESSION_UNDELETE):
         return request->session_undelete;
+    case OP(SESSION_PURGE):
+        return request->session_purge;
     default:
         return NULL;
     }
@@ -169,14 +205,13 @@ static bool subject_of(const Holdfast__Wire__Request *request, struct subject *r
         ret_subject->name = &session->name;
         return true;
     }
+    if (session_number(request, &ret_subject->sid))
+        return true;
     switch ((int)request->op_case) {
     case OP(SESSION_RENAME):
         ret_subject->host = request->session_rename->host;
         ret_subject->sid = request->session_rename->sid;
         ret_subject->name = &request->session_rename->name;
-        return true;
-    case OP(HISTORY):
-        ret_subject->sid = request->history->sid;
         return true;
     case OP(HOST_HEARTBEAT):
         ret_subject->host = request->host_heartbeat->host;
@@ -255,6 +290,11 @@ static int check_name(const struct principal *principal, unsigned asks,
                    name);
 }
 
+static bool names_session(const struct rule *rule, uint64_t sid)
+{
+    return (rule->asks & ASKS_SESSION) || ((rule->asks & ASKS_SESSION_OR_ALL) && sid != UINT64_MAX);
+}
+
 int authorize_request(const struct principal *principal, const Holdfast__Wire__Request *request,
                       const struct authorize_view *view, struct hf_error *err)
 {
@@ -273,7 +313,7 @@ int authorize_request(const struct principal *principal, const Holdfast__Wire__R
     if (!subject_of(request, &subject))
         return hf_fail(err, HF_INVAL, "a part of the request is missing");
     status = check_host(view, rule->asks, subject.host, err);
-    if (!status && (rule->asks & ASKS_SESSION))
+    if (!status && names_session(rule, subject.sid))
         status = check_session(principal, view, subject.sid, err);
     return status ? status : check_name(principal, rule->asks, subject.name, err);
 }

@@ -65,6 +65,18 @@ static const struct operation operations[] = {
     [KIND(ROOTS)] = {"roots", QUEUED | BULK, handle_roots},
     [KIND(STATS)] = {"stats", QUEUED, handle_stats},
     [KIND(CHECK)] = {"check", QUEUED | BULK, handle_check},
+    [KIND(SESSION_PURGE)] = {"session_purge", QUEUED, handle_session_purge},
+    [KIND(HISTORY_DROP)] = {"history_drop", QUEUED, handle_history_drop},
+    [KIND(RESCUE_LIST)] = {"rescue_list", QUEUED | BULK, handle_rescue_list},
+    [KIND(RESCUE_DROP)] = {"rescue_drop", QUEUED, handle_rescue_drop},
+    [KIND(SNAPSHOT_PINS)] = {"snapshot_pins", QUEUED | BULK, handle_snapshot_pins},
+    [KIND(SESSION_RECEIVE)] = {"session_receive", QUEUED, handle_session_receive},
+    [KIND(SNAPSHOT_RECEIVE)] = {"snapshot_receive", QUEUED, handle_snapshot_receive},
+    [KIND(SETTING_GET)] = {"setting_get", QUEUED, handle_setting_get},
+    [KIND(SETTING_SET)] = {"setting_set", QUEUED, handle_setting_set},
+    [KIND(COLLECT)] = {"collect", QUEUED, handle_collect},
+    [KIND(MEND)] = {"mend", QUEUED, handle_mend},
+    [KIND(RESCUE_RECEIVE)] = {"rescue_receive", QUEUED, handle_rescue_receive},
 };
 
 static int handle_unknown(struct request *request, Holdfast__Wire__Reply *reply,

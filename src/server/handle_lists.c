@@ -266,6 +266,38 @@ static int visit_finding(const struct check_finding *finding, void *arg)
     return add(listing, rc, message);
 }
 
+static int visit_rescue(const struct rescue_info *info, void *arg)
+{
+    struct listing *listing = arg;
+    Holdfast__Wire__RescueInfo *message = NULL;
+    struct wire_arena *arena;
+    int rc;
+
+    if (!shows(listing, info->session_name))
+        return HF_OK;
+    arena = arena_of(listing);
+    if (!arena)
+        return HF_NOMEM;
+    rc = wire_fill_rescue(info, arena, &message, listing->err);
+    return add(listing, rc, message);
+}
+
+static int visit_pin(const struct pin_info *pin, void *arg)
+{
+    struct listing *listing = arg;
+    Holdfast__Wire__PinInfo *message = NULL;
+    struct wire_arena *arena;
+    int rc;
+
+    if (!shows(listing, pin->session_name))
+        return HF_OK;
+    arena = arena_of(listing);
+    if (!arena)
+        return HF_NOMEM;
+    rc = wire_fill_pin(pin, arena, &message, listing->err);
+    return add(listing, rc, message);
+}
+
 /* Drops the part that was sent. True: it was the first call, and the store is to be read. */
 static bool begins(struct request *request)
 {
@@ -330,5 +362,34 @@ int handle_check(struct request *request, Holdfast__Wire__Reply *reply, struct h
     if (begins(request))
         rc = store_check(request->peer->tenant->store, visit_finding, &listing, err);
     return rc == HF_OK ? answer(request, HOLDFAST__WIRE__REPLY__RESULT_FINDINGS, false, reply, err)
+                       : rc;
+}
+
+int handle_rescue_list(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
+{
+    struct listing listing = listing_of(request, err);
+    int rc = HF_OK;
+
+    if (begins(request))
+        rc = store_rescue_list(request->peer->tenant->store, request->message->rescue_list->sid,
+                               visit_rescue, &listing, err);
+    return rc == HF_OK ? answer(request, HOLDFAST__WIRE__REPLY__RESULT_RESCUES, false, reply, err)
+                       : rc;
+}
+
+int handle_snapshot_pins(struct request *request, Holdfast__Wire__Reply *reply,
+                         struct hf_error *err)
+{
+    struct listing listing = listing_of(request, err);
+    const char *name;
+    int rc = HF_OK;
+
+    if (begins(request)) {
+        rc = wire_read_text(request->message->snapshot_pins->name, "name", &request->arena, &name,
+                            err);
+        if (rc == HF_OK)
+            rc = store_snapshot_pins(request->peer->tenant->store, name, visit_pin, &listing, err);
+    }
+    return rc == HF_OK ? answer(request, HOLDFAST__WIRE__REPLY__RESULT_PINS, false, reply, err)
                        : rc;
 }

@@ -147,3 +147,31 @@ int handle_rescue(struct request *request, Holdfast__Wire__Reply *reply, struct 
         fill_number(id, reply);
     return rc;
 }
+
+int handle_rescue_drop(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
+{
+    const Holdfast__Wire__RescueDropRequest *drop = request->message->rescue_drop;
+
+    (void)reply;
+    return store_rescue_drop(request->peer->tenant->store, drop->sid, drop->rescue, err);
+}
+
+int handle_session_purge(struct request *request, Holdfast__Wire__Reply *reply,
+                         struct hf_error *err)
+{
+    (void)reply;
+    return store_session_purge(request->peer->tenant->store, request->message->session_purge->sid,
+                               err);
+}
+
+int handle_history_drop(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
+{
+    const Holdfast__Wire__HistoryDropRequest *drop = request->message->history_drop;
+    uint64_t dropped;
+    int rc = store_history_drop(request->peer->tenant->store, drop->sid, drop->versions,
+                                drop->n_versions, &dropped, err);
+
+    if (rc == HF_OK)
+        fill_number(dropped, reply);
+    return rc;
+}

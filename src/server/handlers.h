@@ -40,6 +40,11 @@ int handle_session_undelete(struct request *request, Holdfast__Wire__Reply *repl
 int handle_commit(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
 int handle_sync(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
 int handle_rescue(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
+int handle_rescue_drop(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
+int handle_session_purge(struct request *request, Holdfast__Wire__Reply *reply,
+                         struct hf_error *err);
+int handle_history_drop(struct request *request, Holdfast__Wire__Reply *reply,
+                        struct hf_error *err);
 
 /* handle_hosts.c */
 int handle_host_register(struct request *request, Holdfast__Wire__Reply *reply,
@@ -63,6 +68,20 @@ int handle_snapshot_create(struct request *request, Holdfast__Wire__Reply *reply
 int handle_snapshot_delete(struct request *request, Holdfast__Wire__Reply *reply,
                            struct hf_error *err);
 int handle_stats(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
+int handle_setting_get(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
+int handle_setting_set(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
+int handle_mend(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
+
+/* handle_collect.c */
+int handle_collect(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
+
+/* handle_copies.c */
+int handle_session_receive(struct request *request, Holdfast__Wire__Reply *reply,
+                           struct hf_error *err);
+int handle_rescue_receive(struct request *request, Holdfast__Wire__Reply *reply,
+                          struct hf_error *err);
+int handle_snapshot_receive(struct request *request, Holdfast__Wire__Reply *reply,
+                            struct hf_error *err);
 
 /* handle_lists.c */
 int handle_session_list(struct request *request, Holdfast__Wire__Reply *reply,
@@ -75,5 +94,8 @@ int handle_snapshot_list(struct request *request, Holdfast__Wire__Reply *reply,
                          struct hf_error *err);
 int handle_roots(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
 int handle_check(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
+int handle_rescue_list(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err);
+int handle_snapshot_pins(struct request *request, Holdfast__Wire__Reply *reply,
+                         struct hf_error *err);
 
 #endif

@@ -35,6 +35,8 @@ SAME_SHAPE(Holdfast__Wire__AuditEntries, entries);
 SAME_SHAPE(Holdfast__Wire__SnapshotInfos, snapshots);
 SAME_SHAPE(Holdfast__Wire__RootInfos, roots);
 SAME_SHAPE(Holdfast__Wire__Findings, findings);
+SAME_SHAPE(Holdfast__Wire__RescueInfos, rescues);
+SAME_SHAPE(Holdfast__Wire__PinInfos, pins);
 
 /* --- parts ---------------------------------------------------------------------------------------- */
 
@@ -186,6 +188,8 @@ static const ProtobufCMessageDescriptor *const types[] = {
     [HOLDFAST__WIRE__REPLY__RESULT_SNAPSHOTS] = &holdfast__wire__snapshot_infos__descriptor,
     [HOLDFAST__WIRE__REPLY__RESULT_ROOTS] = &holdfast__wire__root_infos__descriptor,
     [HOLDFAST__WIRE__REPLY__RESULT_FINDINGS] = &holdfast__wire__findings__descriptor,
+    [HOLDFAST__WIRE__REPLY__RESULT_RESCUES] = &holdfast__wire__rescue_infos__descriptor,
+    [HOLDFAST__WIRE__REPLY__RESULT_PINS] = &holdfast__wire__pin_infos__descriptor,
 };
 
 int list_fill(struct list *list, Holdfast__Wire__Reply__ResultCase result, struct wire_arena *arena,

@@ -12,6 +12,7 @@
 #include "server/host_session.h"
 #include "server/request.h"
 #include "server/server_state.h"
+#include "server/staging.h"
 #include "server/waiting.h"
 #include "wire/convert.h"
 
@@ -32,6 +33,7 @@ void peer_unref(struct peer *peer)
         return;
     if (peer->certificate_known)
         principal_release(&peer->principal);
+    staging_free(peer->staging);
     notices_release(&peer->notices);
     visible_release(&peer->visible);
     pthread_mutex_destroy(&peer->lock);
@@ -200,6 +202,28 @@ bool peer_is_closed(struct peer *peer)
     closed = peer->closed;
     pthread_mutex_unlock(&peer->lock);
     return closed;
+}
+
+struct staging *peer_take_staging(struct peer *peer)
+{
+    struct staging *staging;
+
+    pthread_mutex_lock(&peer->lock);
+    staging = peer->staging;
+    peer->staging = NULL;
+    pthread_mutex_unlock(&peer->lock);
+    return staging;
+}
+
+void peer_keep_staging(struct peer *peer, struct staging *staging)
+{
+    struct staging *before;
+
+    pthread_mutex_lock(&peer->lock);
+    before = peer->staging;
+    peer->staging = staging;
+    pthread_mutex_unlock(&peer->lock);
+    staging_free(before);
 }
 
 /* Drops what was not begun: the host asks for it again on its next connection. */

@@ -42,6 +42,7 @@ enum peer_phase { PEER_HANDSHAKE, PEER_STRANGER, PEER_GREETED, PEER_CLOSED };
 struct host_session;
 struct request;
 struct server;
+struct staging;
 struct tenant;
 
 struct request_queue {
@@ -80,6 +81,7 @@ struct peer {
     struct request_queue backlog;     /**< not begun */
     struct request_queue parked;      /**< wait until the peer has taken its output */
     struct host_session *session;     /**< its host session, a reference; or NULL */
+    struct staging *staging;          /**< a copy that comes in parts; or NULL */
 
     struct notices notices;
     struct visible visible;
@@ -119,6 +121,11 @@ bool peer_park(struct peer *peer, struct request *request);
 /** One that went on has sent what it had: lets the next go on, if the output is low. */
 void peer_unpark(struct peer *peer);
 bool peer_is_closed(struct peer *peer);
+
+/** The parts of a copy that have come, which are the caller's then; or NULL. */
+struct staging *peer_take_staging(struct peer *peer);
+/** Keeps them until the next part comes, or the connection ends. */
+void peer_keep_staging(struct peer *peer, struct staging *staging);
 
 /** The host session that it serves, a reference; or NULL. */
 struct host_session *peer_session(struct peer *peer);

@@ -207,6 +207,32 @@ bool retry_is_done(struct request *request, Holdfast__Wire__Reply *reply, struct
     }
 }
 
+/* Whether no live session has the number: one that cannot be purged is in no trash. */
+static bool is_purged(struct request *request, uint64_t sid)
+{
+    return sid != SHARED_SID && sid <= SID_MAX && !is_named(request, sid, (ProtobufCBinaryData){0});
+}
+
+/* Those whose refusal itself says that it is already so. */
+static bool is_already_so(struct request *request, int status)
+{
+    const Holdfast__Wire__Request *message = request->message;
+
+    switch ((int)message->op_case) {
+    case KIND(SESSION_PURGE):
+        return status == HF_NOENT && is_purged(request, message->session_purge->sid);
+    case KIND(RESCUE_DROP):
+    case KIND(SNAPSHOT_DELETE):
+        return status == HF_NOENT;
+    case KIND(SETTING_SET):
+        return status == HF_NOENT && message->setting_set->forget;
+    case KIND(MEND):
+        return status == (message->mend->good ? HF_EXIST : HF_NOENT);
+    default:
+        return false;
+    }
+}
+
 static bool is_refusal(int status)
 {
     return status == HF_CONFLICT || status == HF_EXIST || status == HF_FENCED || status == HF_NOENT;
@@ -234,9 +260,7 @@ bool retry_was_done(struct request *request, int status, Holdfast__Wire__Reply *
                            message->lease_release->host);
     case KIND(LEASE_BREAK):
         return was_audited(request, message->lease_break, AUDIT_BREAK, 0);
-    case KIND(SNAPSHOT_DELETE):
-        return status == HF_NOENT;
     default:
-        return false;
+        return is_already_so(request, status);
     }
 }

@@ -12,6 +12,10 @@
  * | undelete         | refused     | the session is live, under the name that was asked for |
  * | release, break   | refused     | the audit trail has it, with its token |
  * | snapshot delete  | refused     | there is no such snapshot |
+ * | purge            | refused     | no session has the number |
+ * | rescue drop      | refused     | there is no such rescue version |
+ * | setting: forget  | refused     | it is not set |
+ * | mend             | refused     | the object is sound; or, where one is only taken out, not there |
  * | rename           | may undo it | the session has the name already |
  * | rescue           | done twice  | the session has a rescue version of that root and base |
  * | others           | the same again                                               |

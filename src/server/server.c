@@ -24,6 +24,7 @@
 #define DAY_NS (86400 * NS_PER_SECOND)
 #define EXPIRY_WARNING_DAYS 30
 #define URGENT_WORKERS 4
+#define COLLECTORS 4 /* tenants whose stores are collected at a time */
 #define BACKLOG 512
 
 #define DEFAULT_CONNECTIONS 4096
@@ -449,6 +450,8 @@ static int open_parts(struct server *server, struct hf_error *err)
     if (rc == HF_OK)
         rc = workers_new(URGENT_WORKERS, &server->urgent, err);
     if (rc == HF_OK)
+        rc = workers_new(COLLECTORS, &server->collectors, err);
+    if (rc == HF_OK)
         rc = waits_new(server->loop, server->workers, &server->waits, err);
     if (rc == HF_OK)
         rc = tenants_new(options->store_url, options->relaxed, &server->tenants, err);
@@ -508,6 +511,7 @@ void server_free(struct server *server)
         return;
     workers_free(server->urgent);
     workers_free(server->workers);
+    workers_free(server->collectors); /* who is not served any more stops at once */
     waits_free(server->waits);
     tenants_free(server->tenants);
     quotas_free(server->quotas);

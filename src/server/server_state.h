@@ -31,7 +31,8 @@ struct server {
     struct tenants *tenants;
     struct quotas *quotas;
     struct workers *workers;
-    struct workers *urgent; /**< for heartbeats: they must not wait behind commits */
+    struct workers *urgent;     /**< for heartbeats: they must not wait behind commits */
+    struct workers *collectors; /**< for collections, which take long */
     struct waits *waits;
     atomic_uint stops; /**< how often server_stop() was called */
     atomic_int phase;  /**< enum server_phase; changed by the loop's thread */

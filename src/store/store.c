@@ -195,6 +195,9 @@ int store_history_drop(struct store *store, uint64_t sid, const uint64_t *versio
     int rc = check_writable(store, err);
 
     assert(versions || n == 0);
+    if (rc == HF_OK && n > HISTORY_DROP_MAX)
+        rc = hf_fail(err, HF_TOOBIG, "%d versions at most are forgotten at a time, and not %zu",
+                     HISTORY_DROP_MAX, n);
     if (rc != HF_OK)
         return rc;
     if (!store->ops->history_drop)
@@ -451,6 +454,48 @@ int store_snapshot_pins(struct store *store, const char *name, pin_visit_fn visi
 
 /* --- copies ------------------------------------------------------------------------------------ */
 
+/* Numbers that another store has given: those of a healthy one are far below. */
+static int check_numbers(uint64_t version, uint64_t bytes, uint64_t files, struct hf_error *err)
+{
+    if (version == 0 || version > INT64_MAX || bytes > INT64_MAX || files > INT64_MAX)
+        return hf_fail(err, HF_INVAL, "a copy has a version %llu of %llu bytes in %llu files",
+                       (unsigned long long)version, (unsigned long long)bytes,
+                       (unsigned long long)files);
+    return HF_OK;
+}
+
+static int check_copy(const struct session_copy *copy, struct hf_error *err)
+{
+    uint64_t before = 0;
+    int rc = check_numbers(1, copy->meta.bytes, copy->meta.files, err);
+
+    if (rc == HF_OK && copy->token > INT64_MAX / 2)
+        rc = hf_fail(err, HF_INVAL, "a copy has a fencing token beyond all bounds");
+    for (size_t i = 0; i < copy->nversions && rc == HF_OK; i++) {
+        const struct history_entry *entry = &copy->versions[i];
+
+        rc = check_numbers(entry->version, entry->bytes, entry->files, err);
+        if (rc == HF_OK && entry->version <= before)
+            rc = hf_fail(err, HF_INVAL, "the versions of a copy do not grow");
+        before = entry->version;
+    }
+    return rc;
+}
+
+static int check_pins(const struct snapshot_copy *copy, struct hf_error *err)
+{
+    int rc = HF_OK;
+
+    for (size_t i = 0; i < copy->npins && rc == HF_OK; i++) {
+        const struct pin_info *pin = &copy->pins[i];
+
+        rc = check_numbers(pin->version, pin->bytes, pin->files, err);
+        if (rc == HF_OK && (pin->sid > SID_MAX || (i > 0 && pin->sid <= pin[-1].sid)))
+            rc = hf_fail(err, HF_INVAL, "the sessions of a snapshot's copy do not grow");
+    }
+    return rc;
+}
+
 int store_session_receive(struct store *store, const struct session_copy *copy,
                           struct hf_error *err)
 {
@@ -462,6 +507,8 @@ int store_session_receive(struct store *store, const struct session_copy *copy,
         if (rc == HF_OK)
             rc = session_name_check(copy->name, err);
     }
+    if (rc == HF_OK)
+        rc = check_copy(copy, err);
     if (!store->ops->session_receive)
         return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->session_receive(store, copy, err);
@@ -475,6 +522,10 @@ int store_rescue_receive(struct store *store, const uint8_t origin[UUID_SIZE],
     assert(origin && rescue && rescue->id > 0 && rescue->reason);
     if (rc == HF_OK && rescue->sid != SHARED_SID)
         rc = check_sid(rescue->sid, err);
+    if (rc == HF_OK)
+        rc = check_numbers(1, rescue->bytes, rescue->files, err);
+    if (rc == HF_OK && (rescue->id > INT64_MAX || rescue->version > INT64_MAX))
+        rc = hf_fail(err, HF_INVAL, "a rescue version has a number beyond all bounds");
     if (!store->ops->rescue_receive)
         return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->rescue_receive(store, origin, rescue, err);
@@ -488,6 +539,8 @@ int store_snapshot_receive(struct store *store, const struct snapshot_copy *copy
     assert(copy && copy->name && (copy->pins || copy->npins == 0));
     if (rc == HF_OK)
         rc = snapshot_name_check(copy->name, err);
+    if (rc == HF_OK)
+        rc = check_pins(copy, err);
     if (!store->ops->snapshot_receive)
         return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->snapshot_receive(store, copy, err);

@@ -139,8 +139,8 @@ int store_sync(struct store *store, struct hf_error *err);
 int store_history(struct store *store, uint64_t sid, uint64_t from, uint64_t limit,
                   history_visit_fn visit, void *arg, struct hf_error *err);
 
-/** Forgets versions of a session (live or trashed). The head's stays, and what is not there is passed over.
- *  `ret_dropped` (may be NULL): how many went. */
+/** Forgets versions of a session (live or trashed), at most HISTORY_DROP_MAX (HF_TOOBIG). The head's stays, and what
+ *  is not there is passed over. `ret_dropped` (may be NULL): how many went. */
 int store_history_drop(struct store *store, uint64_t sid, const uint64_t *versions, size_t n,
                        uint64_t *ret_dropped, struct hf_error *err);
 
@@ -258,7 +258,8 @@ int store_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_e
  * it when it is received itself; so sessions may be received in any order, whoever swapped names.
  * A store takes copies from one origin alone, and from the first copy on it knows which (SETTING_ORIGIN):
  * HF_CONFLICT when it is another's, when it has sessions of its own then, or when a version of the same number has
- * another root here. HF_BUSY when the session, or the one that loses its name, is leased here.
+ * another root here. HF_BUSY when the session, or the one that loses its name, is leased here. HF_INVAL when the
+ * versions do not grow from 1 on, or a number is over INT64_MAX.
  */
 int store_session_receive(struct store *store, const struct session_copy *copy,
                           struct hf_error *err);

@@ -80,6 +80,9 @@ enum session_rename_mode { RENAME_SESSION_NEW, RENAME_SESSION_REPLACE, RENAME_SE
 
 /* --- commits --------------------------------------------------------------------------------- */
 
+/** Versions that one call may forget. */
+#define HISTORY_DROP_MAX 262144
+
 struct commit {
     uint64_t sid;
     uint64_t token; /**< 0 for the shared tree */

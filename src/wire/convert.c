@@ -139,6 +139,7 @@ int wire_fill_session_info(const struct session_info *info, struct wire_arena *a
     message->name = wire_fill_text(info->name);
     message->state = info->state;
     message->created = info->created;
+    message->trashed = info->trashed;
     message->holder = info->holder;
     message->holder_name = wire_fill_text(info->holder_name);
     *ret_message = message;
@@ -178,6 +179,7 @@ int wire_read_session_info(const Holdfast__Wire__SessionInfo *message, struct wi
         return rc;
     info.state = (enum session_state)message->state;
     info.created = message->created;
+    info.trashed = message->trashed;
     info.holder = message->holder;
     *ret_info = info;
     return HF_OK;

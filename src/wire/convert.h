@@ -21,6 +21,8 @@
 #define WIRE_TEXT_MAX 8192
 #define WIRE_IDS_MAX 32768
 #define WIRE_PLAIN_MAX (16u << 20)
+/** Versions or pins of a copy, over all the requests that it comes in. */
+#define WIRE_COPY_MAX (1u << 20)
 
 /* --- values ------------------------------------------------------------------------------------ */
 
@@ -77,6 +79,22 @@ int wire_fill_commit(const struct commit *commit, struct wire_arena *arena,
                      Holdfast__Wire__Commit *ret_message, struct hf_error *err);
 int wire_read_commit(const Holdfast__Wire__Commit *message, struct wire_arena *arena,
                      struct commit *ret_commit, struct hf_error *err);
+
+/** A session with versions of it, both ways; a version that names another session is refused. There may be none:
+ *  it may be a part. */
+int wire_fill_session_copy(const struct session_copy *copy, struct wire_arena *arena,
+                           Holdfast__Wire__SessionCopy **ret_message, struct hf_error *err);
+int wire_read_session_copy(const Holdfast__Wire__SessionCopy *message, struct wire_arena *arena,
+                           struct session_copy *ret_copy, struct hf_error *err);
+/** Which store a copy is of, borrowed; and back. */
+ProtobufCBinaryData wire_fill_origin(const uint8_t origin[UUID_SIZE]);
+int wire_read_origin(ProtobufCBinaryData bytes, uint8_t ret_origin[UUID_SIZE],
+                     struct hf_error *err);
+/** A snapshot with pins of it, likewise. */
+int wire_fill_snapshot_copy(const struct snapshot_copy *copy, struct wire_arena *arena,
+                            Holdfast__Wire__SnapshotCopy **ret_message, struct hf_error *err);
+int wire_read_snapshot_copy(const Holdfast__Wire__SnapshotCopy *message, struct wire_arena *arena,
+                            struct snapshot_copy *ret_copy, struct hf_error *err);
 
 /* --- what store.h tells ------------------------------------------------------------------------ */
 
@@ -163,6 +181,24 @@ int wire_fill_finding(const struct check_finding *finding, struct wire_arena *ar
                       Holdfast__Wire__Finding **ret_message, struct hf_error *err);
 int wire_read_finding(const Holdfast__Wire__Finding *message, struct wire_arena *arena,
                       struct check_finding *ret_finding, struct hf_error *err);
+
+/** A rescue version. */
+int wire_fill_rescue(const struct rescue_info *info, struct wire_arena *arena,
+                     Holdfast__Wire__RescueInfo **ret_message, struct hf_error *err);
+int wire_read_rescue(const Holdfast__Wire__RescueInfo *message, struct wire_arena *arena,
+                     struct rescue_info *ret_info, struct hf_error *err);
+
+/** What a snapshot pins of a session. */
+int wire_fill_pin(const struct pin_info *pin, struct wire_arena *arena,
+                  Holdfast__Wire__PinInfo **ret_message, struct hf_error *err);
+int wire_read_pin(const Holdfast__Wire__PinInfo *message, struct wire_arena *arena,
+                  struct pin_info *ret_pin, struct hf_error *err);
+
+/** What a collection has done. */
+int wire_fill_totals(const struct collect_totals *totals, struct wire_arena *arena,
+                     Holdfast__Wire__CollectTotals **ret_message, struct hf_error *err);
+int wire_read_totals(const Holdfast__Wire__CollectTotals *message,
+                     struct collect_totals *ret_totals, struct hf_error *err);
 
 /** An event for the host session `host`. HF_UNSUPPORTED: of a kind that this version does not know, and may
  *  pass over. */

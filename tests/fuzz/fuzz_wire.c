@@ -54,6 +54,11 @@ AGAIN(struct audit_entry, Holdfast__Wire__AuditEntry, audit, &arena COMMA)
 AGAIN(struct snapshot_info, Holdfast__Wire__SnapshotInfo, snapshot, &arena COMMA)
 AGAIN(struct root_info, Holdfast__Wire__RootInfo, root, &arena COMMA)
 AGAIN(struct check_finding, Holdfast__Wire__Finding, finding, &arena COMMA)
+AGAIN(struct rescue_info, Holdfast__Wire__RescueInfo, rescue, &arena COMMA)
+AGAIN(struct pin_info, Holdfast__Wire__PinInfo, pin, &arena COMMA)
+AGAIN(struct session_copy, Holdfast__Wire__SessionCopy, session_copy, &arena COMMA)
+AGAIN(struct snapshot_copy, Holdfast__Wire__SnapshotCopy, snapshot_copy, &arena COMMA)
+AGAIN(struct collect_totals, Holdfast__Wire__CollectTotals, totals, )
 
 #define EACH(n, list, what)                                                                        \
     for (size_t i_ = 0; i_ < (n); i_++)                                                            \
@@ -218,6 +223,43 @@ static void try_session_request(const Holdfast__Wire__Request *request)
     }
 }
 
+static void try_mend(const Holdfast__Wire__MendRequest *request)
+{
+    again_ids(request->id);
+    if (request->good)
+        again_objects((Holdfast__Wire__Object **)&request->good, 1);
+}
+
+static void try_keeping_request(const Holdfast__Wire__Request *request)
+{
+    switch (request->op_case) {
+    case HOLDFAST__WIRE__REQUEST__OP_SNAPSHOT_PINS:
+        again_text(request->snapshot_pins->name);
+        break;
+    case HOLDFAST__WIRE__REQUEST__OP_SESSION_RECEIVE:
+        again_session_copy(request->session_receive->copy);
+        break;
+    case HOLDFAST__WIRE__REQUEST__OP_RESCUE_RECEIVE:
+        again_rescue(request->rescue_receive->rescue);
+        break;
+    case HOLDFAST__WIRE__REQUEST__OP_SNAPSHOT_RECEIVE:
+        again_snapshot_copy(request->snapshot_receive->copy);
+        break;
+    case HOLDFAST__WIRE__REQUEST__OP_SETTING_GET:
+        again_text(request->setting_get->name);
+        break;
+    case HOLDFAST__WIRE__REQUEST__OP_SETTING_SET:
+        again_text(request->setting_set->name);
+        break;
+    case HOLDFAST__WIRE__REQUEST__OP_MEND:
+        try_mend(request->mend);
+        break;
+    default:
+        try_session_request(request);
+        break;
+    }
+}
+
 static void try_request(const Holdfast__Wire__Request *request)
 {
     switch (request->op_case) {
@@ -253,7 +295,7 @@ static void try_request(const Holdfast__Wire__Request *request)
         again_text(request->snapshot_delete->name);
         break;
     default:
-        try_session_request(request);
+        try_keeping_request(request);
         break;
     }
 }
@@ -288,6 +330,12 @@ static void try_list(const Holdfast__Wire__Reply *reply)
     case HOLDFAST__WIRE__REPLY__RESULT_FINDINGS:
         EACH(reply->findings->n_findings, reply->findings->findings, finding);
         break;
+    case HOLDFAST__WIRE__REPLY__RESULT_RESCUES:
+        EACH(reply->rescues->n_rescues, reply->rescues->rescues, rescue);
+        break;
+    case HOLDFAST__WIRE__REPLY__RESULT_PINS:
+        EACH(reply->pins->n_pins, reply->pins->pins, pin);
+        break;
     default:
         break;
     }
@@ -314,6 +362,12 @@ static void try_reply(const Holdfast__Wire__Reply *reply)
         break;
     case HOLDFAST__WIRE__REPLY__RESULT_STATS:
         again_stats(reply->stats);
+        break;
+    case HOLDFAST__WIRE__REPLY__RESULT_PROGRESS:
+        again_text(reply->progress->phase);
+        break;
+    case HOLDFAST__WIRE__REPLY__RESULT_TOTALS:
+        again_totals(reply->totals);
         break;
     default:
         try_list(reply);

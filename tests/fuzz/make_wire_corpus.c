@@ -245,6 +245,97 @@ static void write_store_requests(void)
     write_request(HOLDFAST__WIRE__REQUEST__OP_CANCEL, cancel);
 }
 
+static void write_forgetting_requests(void)
+{
+    static uint64_t versions[] = {1, 2, 300, UINT64_MAX};
+    Holdfast__Wire__SessionRequest *session =
+        NEW(Holdfast__Wire__SessionRequest, holdfast__wire__session_request__init);
+    Holdfast__Wire__HistoryDropRequest *drop =
+        NEW(Holdfast__Wire__HistoryDropRequest, holdfast__wire__history_drop_request__init);
+    Holdfast__Wire__RescueListRequest *rescues =
+        NEW(Holdfast__Wire__RescueListRequest, holdfast__wire__rescue_list_request__init);
+    Holdfast__Wire__RescueDropRequest *rescue =
+        NEW(Holdfast__Wire__RescueDropRequest, holdfast__wire__rescue_drop_request__init);
+    Holdfast__Wire__CollectRequest *collect =
+        NEW(Holdfast__Wire__CollectRequest, holdfast__wire__collect_request__init);
+
+    session->sid = drop->sid = rescue->sid = 3;
+    drop->versions = versions;
+    drop->n_versions = 4;
+    rescues->sid = UINT64_MAX;
+    rescue->rescue = 7;
+    collect->dry_run = true;
+    collect->percent = 30;
+    write_request(HOLDFAST__WIRE__REQUEST__OP_SESSION_PURGE, session);
+    write_request(HOLDFAST__WIRE__REQUEST__OP_HISTORY_DROP, drop);
+    write_request(HOLDFAST__WIRE__REQUEST__OP_RESCUE_LIST, rescues);
+    write_request(HOLDFAST__WIRE__REQUEST__OP_RESCUE_DROP, rescue);
+    write_request(HOLDFAST__WIRE__REQUEST__OP_COLLECT, collect);
+}
+
+static void write_copy_requests(void)
+{
+    Holdfast__Wire__SessionReceiveRequest *session =
+        NEW(Holdfast__Wire__SessionReceiveRequest, holdfast__wire__session_receive_request__init);
+    Holdfast__Wire__SnapshotReceiveRequest *snapshot =
+        NEW(Holdfast__Wire__SnapshotReceiveRequest, holdfast__wire__snapshot_receive_request__init);
+    Holdfast__Wire__RescueReceiveRequest *rescue =
+        NEW(Holdfast__Wire__RescueReceiveRequest, holdfast__wire__rescue_receive_request__init);
+    Holdfast__Wire__CopyPart *part = NEW(Holdfast__Wire__CopyPart, holdfast__wire__copy_part__init);
+
+    part->at = 1000;
+    part->more = true;
+    session->part = snapshot->part = part;
+    session->copy =
+        FILL(struct session_copy, Holdfast__Wire__SessionCopy, session_copy, &rng, &arena);
+    snapshot->copy =
+        FILL(struct snapshot_copy, Holdfast__Wire__SnapshotCopy, snapshot_copy, &rng, &arena);
+    write_request(HOLDFAST__WIRE__REQUEST__OP_SESSION_RECEIVE, session);
+    write_request(HOLDFAST__WIRE__REQUEST__OP_SNAPSHOT_RECEIVE, snapshot);
+    rescue->origin = session->copy->origin;
+    rescue->rescue = FILL(struct rescue_info, Holdfast__Wire__RescueInfo, rescue, &rng, &arena);
+    write_request(HOLDFAST__WIRE__REQUEST__OP_RESCUE_RECEIVE, rescue);
+}
+
+static void write_keeping_requests(void)
+{
+    Holdfast__Wire__SnapshotRequest *pins =
+        NEW(Holdfast__Wire__SnapshotRequest, holdfast__wire__snapshot_request__init);
+    Holdfast__Wire__SettingRequest *setting =
+        NEW(Holdfast__Wire__SettingRequest, holdfast__wire__setting_request__init);
+    Holdfast__Wire__MendRequest *mend =
+        NEW(Holdfast__Wire__MendRequest, holdfast__wire__mend_request__init);
+
+    pins->name = wire_fill_text("nightly");
+    setting->name = wire_fill_text("retention");
+    write_request(HOLDFAST__WIRE__REQUEST__OP_SNAPSHOT_PINS, pins);
+    write_request(HOLDFAST__WIRE__REQUEST__OP_SETTING_GET, setting);
+    setting->text = text();
+    write_request(HOLDFAST__WIRE__REQUEST__OP_SETTING_SET, setting);
+    mend->good = put()->objects[0];
+    mend->id = mend->good->id;
+    write_request(HOLDFAST__WIRE__REQUEST__OP_MEND, mend);
+}
+
+static void write_keeping_replies(void)
+{
+    Holdfast__Wire__CollectProgress progress = HOLDFAST__WIRE__COLLECT_PROGRESS__INIT;
+    Holdfast__Wire__Frame frame = HOLDFAST__WIRE__FRAME__INIT;
+    Holdfast__Wire__Reply reply = HOLDFAST__WIRE__REPLY__INIT;
+
+    progress.phase = wire_fill_text("mark");
+    progress.done = 1000;
+    progress.all = 30000;
+    write_reply(HOLDFAST__WIRE__REPLY__RESULT_PROGRESS, &progress);
+    write_reply(HOLDFAST__WIRE__REPLY__RESULT_TOTALS,
+                FILL(struct collect_totals, Holdfast__Wire__CollectTotals, totals, &rng));
+    frame.body_case = HOLDFAST__WIRE__FRAME__BODY_REPLY;
+    frame.reply = &reply;
+    reply.result_case = HOLDFAST__WIRE__REPLY__RESULT_TEXT;
+    reply.text = text();
+    write_frame("reply", "text", &frame);
+}
+
 static void write_single_replies(void)
 {
     Holdfast__Wire__Welcome *welcome = NEW(Holdfast__Wire__Welcome, holdfast__wire__welcome__init);
@@ -296,6 +387,10 @@ static void write_lists(void)
                struct root_info, Holdfast__Wire__RootInfo, root);
     WRITE_LIST(FINDINGS, Holdfast__Wire__Findings, holdfast__wire__findings__init, findings,
                struct check_finding, Holdfast__Wire__Finding, finding);
+    WRITE_LIST(RESCUES, Holdfast__Wire__RescueInfos, holdfast__wire__rescue_infos__init, rescues,
+               struct rescue_info, Holdfast__Wire__RescueInfo, rescue);
+    WRITE_LIST(PINS, Holdfast__Wire__PinInfos, holdfast__wire__pin_infos__init, pins,
+               struct pin_info, Holdfast__Wire__PinInfo, pin);
 }
 
 static void write_contents(void)
@@ -391,6 +486,10 @@ int main(int argc, char **argv)
     write_other_replies();
     write_notices();
     write_refused();
+    write_forgetting_requests();
+    write_copy_requests();
+    write_keeping_requests();
+    write_keeping_replies();
     wire_arena_free(&arena);
     return 0;
 }

@@ -58,6 +58,8 @@ static struct principal limited(enum role role)
 /* A request with everything it can hold, about this session and host. */
 struct sample {
     Holdfast__Wire__Request request;
+    Holdfast__Wire__PutRequest put;
+    Holdfast__Wire__MissingRequest missing;
     Holdfast__Wire__SessionRequest session;
     Holdfast__Wire__SessionCreateRequest create;
     Holdfast__Wire__SessionRenameRequest rename;
@@ -66,6 +68,9 @@ struct sample {
     Holdfast__Wire__RescueRequest rescue;
     Holdfast__Wire__Commit commit;
     Holdfast__Wire__HistoryRequest history;
+    Holdfast__Wire__HistoryDropRequest drop;
+    Holdfast__Wire__RescueListRequest rescues;
+    Holdfast__Wire__RescueDropRequest rescue_drop;
     Holdfast__Wire__HostRequest host;
     Holdfast__Wire__LockRequest lock_request;
     Holdfast__Wire__Lock lock;
@@ -77,6 +82,8 @@ static void fill_parts(struct sample *sample, uint64_t host, uint64_t sid, const
     ProtobufCBinaryData bytes = {strlen(name), (uint8_t *)sample->name};
 
     *sample = (struct sample){.request = HOLDFAST__WIRE__REQUEST__INIT,
+                              .put = HOLDFAST__WIRE__PUT_REQUEST__INIT,
+                              .missing = HOLDFAST__WIRE__MISSING_REQUEST__INIT,
                               .session = HOLDFAST__WIRE__SESSION_REQUEST__INIT,
                               .create = HOLDFAST__WIRE__SESSION_CREATE_REQUEST__INIT,
                               .rename = HOLDFAST__WIRE__SESSION_RENAME_REQUEST__INIT,
@@ -85,15 +92,20 @@ static void fill_parts(struct sample *sample, uint64_t host, uint64_t sid, const
                               .rescue = HOLDFAST__WIRE__RESCUE_REQUEST__INIT,
                               .commit = HOLDFAST__WIRE__COMMIT__INIT,
                               .history = HOLDFAST__WIRE__HISTORY_REQUEST__INIT,
+                              .drop = HOLDFAST__WIRE__HISTORY_DROP_REQUEST__INIT,
+                              .rescues = HOLDFAST__WIRE__RESCUE_LIST_REQUEST__INIT,
+                              .rescue_drop = HOLDFAST__WIRE__RESCUE_DROP_REQUEST__INIT,
                               .host = HOLDFAST__WIRE__HOST_REQUEST__INIT,
                               .lock_request = HOLDFAST__WIRE__LOCK_REQUEST__INIT,
                               .lock = HOLDFAST__WIRE__LOCK__INIT};
     snprintf(sample->name, sizeof sample->name, "%s", name);
     sample->session.sid = sample->rename.sid = sample->lease.sid = sample->commit.sid =
-        sample->history.sid = sid;
+        sample->history.sid = sample->drop.sid = sample->rescues.sid = sample->rescue_drop.sid =
+            sid;
     sample->session.name = sample->create.name = sample->rename.name = bytes;
     sample->create.host = sample->rename.host = sample->lease.host = sample->commit_request.host =
-        sample->rescue.host = sample->host.host = sample->lock_request.host = host;
+        sample->rescue.host = sample->put.host = sample->missing.host = sample->host.host =
+            sample->lock_request.host = host;
     sample->create.first = sample->commit_request.commit = sample->rescue.commit = &sample->commit;
     sample->lock_request.lock = &sample->lock;
 }
@@ -104,6 +116,8 @@ static void fill(struct sample *sample, int op, uint64_t host, uint64_t sid, con
         int op;
         size_t offset; /* of what the request points to */
     } parts[] = {
+        {OP(PUT), offsetof(struct sample, put)},
+        {OP(MISSING), offsetof(struct sample, missing)},
         {OP(SESSION_FIND), offsetof(struct sample, session)},
         {OP(SESSION_HEAD), offsetof(struct sample, session)},
         {OP(SESSION_UNDELETE), offsetof(struct sample, session)},
@@ -117,6 +131,10 @@ static void fill(struct sample *sample, int op, uint64_t host, uint64_t sid, con
         {OP(COMMIT), offsetof(struct sample, commit_request)},
         {OP(RESCUE), offsetof(struct sample, rescue)},
         {OP(HISTORY), offsetof(struct sample, history)},
+        {OP(SESSION_PURGE), offsetof(struct sample, session)},
+        {OP(HISTORY_DROP), offsetof(struct sample, drop)},
+        {OP(RESCUE_LIST), offsetof(struct sample, rescues)},
+        {OP(RESCUE_DROP), offsetof(struct sample, rescue_drop)},
         {OP(HOST_HEARTBEAT), offsetof(struct sample, host)},
         {OP(HOST_END), offsetof(struct sample, host)},
         {OP(LOCK_SET), offsetof(struct sample, lock_request)},
@@ -159,9 +177,9 @@ struct expected {
 
 static const struct expected table[] = {
     {OP(HELLO), ROLE_READER, false, NOTHING},
-    {OP(PUT), ROLE_AGENT, false, NOTHING},
+    {OP(PUT), ROLE_AGENT, true, NOTHING},
     {OP(GET), ROLE_READER, false, NOTHING},
-    {OP(MISSING), ROLE_READER, false, NOTHING},
+    {OP(MISSING), ROLE_READER, true, NOTHING},
     {OP(SESSION_LIST), ROLE_READER, false, NOTHING},
     {OP(SESSION_FIND), ROLE_READER, false, NAME},
     {OP(SESSION_HEAD), ROLE_READER, false, SESSION},
@@ -192,6 +210,18 @@ static const struct expected table[] = {
     {OP(STATS), ROLE_ADMIN, false, NOTHING},
     {OP(CHECK), ROLE_ADMIN, false, NOTHING},
     {OP(CANCEL), ROLE_READER, false, NOTHING},
+    {OP(SESSION_PURGE), ROLE_ADMIN, false, SESSION},
+    {OP(HISTORY_DROP), ROLE_ADMIN, false, SESSION},
+    {OP(RESCUE_LIST), ROLE_READER, false, SESSION},
+    {OP(RESCUE_DROP), ROLE_AGENT, false, SESSION},
+    {OP(SNAPSHOT_PINS), ROLE_ADMIN, false, NOTHING},
+    {OP(SESSION_RECEIVE), ROLE_ADMIN, false, NOTHING},
+    {OP(SNAPSHOT_RECEIVE), ROLE_ADMIN, false, NOTHING},
+    {OP(SETTING_GET), ROLE_READER, false, NOTHING},
+    {OP(SETTING_SET), ROLE_ADMIN, false, NOTHING},
+    {OP(COLLECT), ROLE_ADMIN, false, NOTHING},
+    {OP(MEND), ROLE_ADMIN, false, NOTHING},
+    {OP(RESCUE_RECEIVE), ROLE_ADMIN, false, NOTHING},
 };
 #define TABLE_LEN (sizeof table / sizeof table[0])
 
@@ -231,7 +261,7 @@ static void every_kind_of_request_has_a_row(void **state)
 
 static void a_kind_without_a_row_is_refused(void **state)
 {
-    static const int kinds[] = {0, 1, 36, 1000, -1, INT32_MAX, INT32_MIN};
+    static const int kinds[] = {0, 1, 48, 1000, -1, INT32_MAX, INT32_MIN};
     struct hf_error err;
 
     (void)state;
@@ -330,11 +360,23 @@ static void nobody_acts_for_the_host_session_of_another(void **state)
         int wanted = table[i].own_host ? HF_FENCED : 0;
         assert_int_equal(ask(ROLE_ADMIN, table[i].op, HOST_OTHER, SID_DEV, "squadron-dev-2", &err),
                          wanted);
-        /* No host session is needed to make a session, which then has no lease, and to look for a lock. */
-        if (table[i].op == OP(SESSION_CREATE) || table[i].op == OP(LOCK_TEST))
+        /* No host session is needed to make a session, which then has no lease, to look for a lock, and to put
+         * what nothing keeps. */
+        if (table[i].op == OP(SESSION_CREATE) || table[i].op == OP(LOCK_TEST) ||
+            table[i].op == OP(PUT) || table[i].op == OP(MISSING))
             wanted = 0;
         assert_int_equal(ask(ROLE_ADMIN, table[i].op, 0, SID_DEV, "squadron-dev-2", &err), wanted);
     }
+}
+
+static void the_rescue_versions_of_all_sessions_may_be_asked_for(void **state)
+{
+    struct hf_error err;
+
+    (void)state;
+    assert_int_equal(ask(ROLE_READER, OP(RESCUE_LIST), 0, UINT64_MAX, "", &err), 0);
+    assert_int_equal(ask(ROLE_AGENT, OP(RESCUE_DROP), 0, UINT64_MAX, "", &err), HF_NOENT);
+    assert_int_equal(ask(ROLE_READER, OP(HISTORY), 0, UINT64_MAX, "", &err), HF_NOENT);
 }
 
 static void the_shared_tree_is_everybodys(void **state)
@@ -458,6 +500,7 @@ int main(void)
         cmocka_unit_test(a_name_that_does_not_match_is_not_found_nor_given),
         cmocka_unit_test(names_that_are_none_are_refused),
         cmocka_unit_test(nobody_acts_for_the_host_session_of_another),
+        cmocka_unit_test(the_rescue_versions_of_all_sessions_may_be_asked_for),
         cmocka_unit_test(the_shared_tree_is_everybodys),
         cmocka_unit_test(a_request_without_its_parts_is_refused),
         cmocka_unit_test(a_store_that_fails_is_not_taken_for_an_absent_session),

@@ -104,14 +104,17 @@ static void fill_repeated(struct dice *dice, const ProtobufCFieldDescriptor *fie
                           ProtobufCMessage *message)
 {
     size_t n = roll(dice, 4);
-    size_t size = field->type == PROTOBUF_C_TYPE_BYTES ? sizeof(ProtobufCBinaryData)
-                                                       : sizeof(ProtobufCMessage *);
+    size_t size = field->type == PROTOBUF_C_TYPE_BYTES    ? sizeof(ProtobufCBinaryData)
+                  : field->type == PROTOBUF_C_TYPE_UINT64 ? sizeof(uint64_t)
+                                                          : sizeof(ProtobufCMessage *);
     char *values = wire_arena_alloc(&dice->arena, n * size + 1);
 
     assert_non_null(values);
     for (size_t i = 0; i < n; i++) {
         if (field->type == PROTOBUF_C_TYPE_BYTES)
             *(ProtobufCBinaryData *)(values + i * size) = any_bytes(dice);
+        else if (field->type == PROTOBUF_C_TYPE_UINT64)
+            *(uint64_t *)(values + i * size) = any_number(dice);
         else
             *(ProtobufCMessage **)(values + i * size) =
                 any_message(dice, (const ProtobufCMessageDescriptor *)field->descriptor);

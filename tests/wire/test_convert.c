@@ -69,6 +69,11 @@ WITH_TEXTS(struct audit_entry, Holdfast__Wire__AuditEntry, audit, audit_entry)
 WITH_TEXTS(struct snapshot_info, Holdfast__Wire__SnapshotInfo, snapshot, snapshot_info)
 WITH_TEXTS(struct root_info, Holdfast__Wire__RootInfo, root, root_info)
 WITH_TEXTS(struct check_finding, Holdfast__Wire__Finding, finding, finding)
+WITH_TEXTS(struct rescue_info, Holdfast__Wire__RescueInfo, rescue, rescue_info)
+WITH_TEXTS(struct pin_info, Holdfast__Wire__PinInfo, pin, pin_info)
+WITH_TEXTS(struct session_copy, Holdfast__Wire__SessionCopy, session_copy, session_copy)
+WITH_TEXTS(struct snapshot_copy, Holdfast__Wire__SnapshotCopy, snapshot_copy, snapshot_copy)
+WITHOUT(struct collect_totals, Holdfast__Wire__CollectTotals, totals, collect_totals)
 
 /* The four that are filled in another way. */
 
@@ -285,6 +290,35 @@ static void objects_that_claim_too_much_are_refused_before_memory_is_taken(void 
     assert_int_equal(read_claims(2, 300, OBJECT_PLAIN, &err), HF_OK);
 }
 
+static void a_copy_with_a_version_of_another_session_is_refused(void **state)
+{
+    struct rng rng = rng_make(8);
+    struct wire_arena arena = {0};
+    struct history_entry versions[2] = {sample_history(&rng, &arena), sample_history(&rng, &arena)};
+    struct session_copy copy = sample_session_copy(&rng, &arena);
+    Holdfast__Wire__SessionCopy *message;
+    struct hf_error err;
+
+    (void)state;
+    copy.sid = versions[0].sid = 3;
+    versions[1].sid = 4;
+    copy.versions = versions;
+    copy.nversions = 2;
+    assert_int_equal(wire_fill_session_copy(&copy, &arena, &message, NULL), HF_OK);
+    assert_refused(wire_read_session_copy(message, &arena, &copy, &err), HF_INVAL, &err,
+                   "session 4");
+    message->versions[1]->sid = 0;
+    assert_int_equal(wire_read_session_copy(message, &arena, &copy, &err), HF_OK);
+    assert_int_equal(copy.versions[1].sid, 3);
+    message->origin.len = 15;
+    assert_refused(wire_read_session_copy(message, &arena, &copy, &err), HF_INVAL, &err, "origin");
+    message->origin.len = 16;
+    message->state = 3;
+    assert_refused(wire_read_session_copy(message, &arena, &copy, &err), HF_INVAL, &err, "state");
+    assert_refused(wire_read_session_copy(NULL, &arena, &copy, &err), HF_INVAL, &err, "copy");
+    wire_arena_free(&arena);
+}
+
 static void numbers_out_of_range_are_refused(void **state)
 {
     struct rng rng = rng_make(6);
@@ -352,6 +386,11 @@ int main(void)
         cmocka_unit_test(a_snapshot_comes_back),
         cmocka_unit_test(a_root_comes_back),
         cmocka_unit_test(a_finding_comes_back),
+        cmocka_unit_test(a_rescue_comes_back),
+        cmocka_unit_test(a_pin_comes_back),
+        cmocka_unit_test(a_session_copy_comes_back),
+        cmocka_unit_test(a_snapshot_copy_comes_back),
+        cmocka_unit_test(a_totals_comes_back),
         cmocka_unit_test(a_commit_comes_back),
         cmocka_unit_test(a_store_info_comes_back),
         cmocka_unit_test(an_event_comes_back_with_its_host),
@@ -361,6 +400,7 @@ int main(void)
         cmocka_unit_test(a_string_with_nul_or_without_end_is_refused),
         cmocka_unit_test(a_message_that_is_not_there_is_refused),
         cmocka_unit_test(objects_that_claim_too_much_are_refused_before_memory_is_taken),
+        cmocka_unit_test(a_copy_with_a_version_of_another_session_is_refused),
         cmocka_unit_test(numbers_out_of_range_are_refused),
         cmocka_unit_test(an_arena_gives_aligned_zeroed_memory),
     };

@@ -120,6 +120,21 @@ static int fill_and_read_lease(const struct lease_info *info)
     return rc;
 }
 
+static int fill_and_read_copy(const struct session_copy *copy)
+{
+    struct wire_arena arena = {0};
+    Holdfast__Wire__SessionCopy *message;
+    struct session_copy again;
+    int rc = wire_fill_session_copy(copy, &arena, &message, NULL);
+
+    if (rc == HF_OK)
+        rc = wire_read_session_copy(message, &arena, &again, NULL);
+    if (rc == HF_OK)
+        assert_true(equal_session_copy(copy, &again));
+    wire_arena_free(&arena);
+    return rc;
+}
+
 static void conversions_tell_when_memory_runs_out(void **state)
 {
     struct rng rng = rng_make(1);
@@ -130,12 +145,14 @@ static void conversions_tell_when_memory_runs_out(void **state)
         struct commit commit = sample_commit(&rng, &arena);
         struct session_info info = sample_session_info(&rng, &arena);
         struct lease_info lease = sample_lease_info(&rng, &arena);
+        struct session_copy copy = sample_session_copy(&rng, &arena);
         size_t told = 0;
 
         FAIL_EACH(told, rc = fill_and_read_commit(&commit));
         FAIL_EACH(told, rc = fill_and_read_session(&info));
         FAIL_EACH(told, rc = fill_and_read_lease(&lease));
-        assert_true(told >= 3);
+        FAIL_EACH(told, rc = fill_and_read_copy(&copy));
+        assert_true(told >= 4);
         wire_arena_free(&arena);
     }
 }

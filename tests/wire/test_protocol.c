@@ -151,6 +151,9 @@ static void the_limits_are_those_of_the_program(void **state)
     assert_told("| a frame unpacked | %d × its size + %d |", FRAME_RATIO, FRAME_SLACK);
     assert_told("| plain objects of a message | %u |", WIRE_PLAIN_MAX);
     assert_told("| ids of a request | %d |", WIRE_IDS_MAX);
+    assert_told("| versions of a `history_drop` | %d |", HISTORY_DROP_MAX);
+    assert_told("all parts together | %u |", WIRE_COPY_MAX);
+    assert_told("| bytes of a setting | %d |", SETTING_MAX);
     assert_told("| bytes of a text | %d |", WIRE_TEXT_MAX);
     assert_told("`%s`", WIRE_ALPN);
     assert_told("at most %d", OBJECT_MAX_SIZE);

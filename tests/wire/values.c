@@ -119,6 +119,7 @@ struct session_info sample_session_info(struct rng *rng, struct wire_arena *aren
         .name = sample_name(rng, arena),
         .state = (enum session_state)PICK(rng, SESSION_LIVE, SESSION_TRASHED),
         .created = sample_time(rng),
+        .trashed = sample_time(rng),
         .meta = sample_meta(rng, arena),
         .holder = sample_number(rng),
         .holder_name = sample_word_or_null(rng, arena),
@@ -362,6 +363,90 @@ struct commit sample_commit(struct rng *rng, struct wire_arena *arena)
     };
 }
 
+struct rescue_info sample_rescue(struct rng *rng, struct wire_arena *arena)
+{
+    return (struct rescue_info){
+        .id = sample_number(rng),
+        .sid = sample_number(rng),
+        .session_name = sample_text(rng, arena),
+        .trashed = FLAG(rng),
+        .version = sample_number(rng),
+        .root = sample_id(rng),
+        .time = sample_time(rng),
+        .host = sample_number(rng),
+        .host_name = sample_word_or_null(rng, arena),
+        .token = sample_number(rng),
+        .bytes = sample_number(rng),
+        .files = sample_number(rng),
+        .reason = sample_text(rng, arena),
+    };
+}
+
+struct pin_info sample_pin(struct rng *rng, struct wire_arena *arena)
+{
+    return (struct pin_info){
+        .sid = sample_number(rng),
+        .session_name = sample_text(rng, arena),
+        .version = sample_number(rng),
+        .root = sample_id(rng),
+        .time = sample_time(rng),
+        .bytes = sample_number(rng),
+        .files = sample_number(rng),
+    };
+}
+
+struct session_copy sample_session_copy(struct rng *rng, struct wire_arena *arena)
+{
+    size_t n = rng_below(rng, 6);
+    struct history_entry *versions = wire_arena_alloc(arena, n * sizeof *versions);
+    struct session_copy copy = {
+        .sid = sample_number(rng),
+        .name = sample_text(rng, arena),
+        .state = (enum session_state)PICK(rng, SESSION_LIVE, SESSION_TRASHED),
+        .created = sample_time(rng),
+        .trashed = sample_time(rng),
+        .token = sample_number(rng),
+        .versions = versions,
+        .nversions = n,
+        .meta = sample_meta(rng, arena),
+    };
+
+    assert(versions);
+    rng_fill(rng, copy.origin, sizeof copy.origin);
+    for (size_t i = 0; i < n; i++) {
+        versions[i] = sample_history(rng, arena);
+        versions[i].sid = copy.sid;
+    }
+    return copy;
+}
+
+struct snapshot_copy sample_snapshot_copy(struct rng *rng, struct wire_arena *arena)
+{
+    size_t n = rng_below(rng, 6);
+    struct pin_info *pins = wire_arena_alloc(arena, n * sizeof *pins);
+    struct snapshot_copy copy = {
+        .name = sample_name(rng, arena), .time = sample_time(rng), .pins = pins, .npins = n};
+
+    assert(pins);
+    rng_fill(rng, copy.origin, sizeof copy.origin);
+    for (size_t i = 0; i < n; i++)
+        pins[i] = sample_pin(rng, arena);
+    return copy;
+}
+
+struct collect_totals sample_totals(struct rng *rng)
+{
+    return (struct collect_totals){
+        .roots = sample_number(rng),
+        .reachable = sample_number(rng),
+        .removed = sample_number(rng),
+        .removed_bytes = sample_number(rng),
+        .hidden = sample_number(rng),
+        .freed_bytes = sample_number(rng),
+        .longest_ns = sample_number(rng),
+    };
+}
+
 /* --- comparing -------------------------------------------------------------------------------- */
 
 #define SAME(field) (a->field == b->field)
@@ -394,7 +479,8 @@ bool equal_meta(const struct session_meta *a, const struct session_meta *b)
 bool equal_session_info(const struct session_info *a, const struct session_info *b)
 {
     return equal_head(&a->head, &b->head) && SAME_TEXT(name) && SAME(state) && SAME(created) &&
-           equal_meta(&a->meta, &b->meta) && SAME(holder) && SAME_TEXT(holder_name);
+           SAME(trashed) && equal_meta(&a->meta, &b->meta) && SAME(holder) &&
+           SAME_TEXT(holder_name);
 }
 
 bool equal_filter(const struct session_filter *a, const struct session_filter *b)
@@ -499,4 +585,43 @@ bool equal_commit(const struct commit *a, const struct commit *b)
     for (size_t i = 0; same && i < a->nobjects; i++)
         same = equal_object(&a->objects[i], &b->objects[i]);
     return same;
+}
+
+bool equal_rescue(const struct rescue_info *a, const struct rescue_info *b)
+{
+    return SAME(id) && SAME(sid) && SAME_TEXT(session_name) && SAME(trashed) && SAME(version) &&
+           object_id_equal(&a->root, &b->root) && SAME(time) && SAME(host) &&
+           SAME_TEXT(host_name) && SAME(token) && SAME(bytes) && SAME(files) && SAME_TEXT(reason);
+}
+
+bool equal_pin(const struct pin_info *a, const struct pin_info *b)
+{
+    return SAME(sid) && SAME_TEXT(session_name) && SAME(version) &&
+           object_id_equal(&a->root, &b->root) && SAME(time) && SAME(bytes) && SAME(files);
+}
+
+bool equal_session_copy(const struct session_copy *a, const struct session_copy *b)
+{
+    bool same = SAME_BYTES(origin) && SAME(sid) && SAME_TEXT(name) && SAME(state) &&
+                SAME(created) && SAME(trashed) && SAME(token) && SAME(nversions) &&
+                equal_meta(&a->meta, &b->meta);
+
+    for (size_t i = 0; same && i < a->nversions; i++)
+        same = equal_history(&a->versions[i], &b->versions[i]);
+    return same;
+}
+
+bool equal_snapshot_copy(const struct snapshot_copy *a, const struct snapshot_copy *b)
+{
+    bool same = SAME_BYTES(origin) && SAME_TEXT(name) && SAME(time) && SAME(npins);
+
+    for (size_t i = 0; same && i < a->npins; i++)
+        same = equal_pin(&a->pins[i], &b->pins[i]);
+    return same;
+}
+
+bool equal_totals(const struct collect_totals *a, const struct collect_totals *b)
+{
+    return SAME(roots) && SAME(reachable) && SAME(removed) && SAME(removed_bytes) && SAME(hidden) &&
+           SAME(freed_bytes) && SAME(longest_ns);
 }

@@ -34,6 +34,11 @@ struct store_event sample_event(struct rng *rng);
 struct store_info sample_store_info(struct rng *rng);
 struct object sample_object(struct rng *rng, struct wire_arena *arena, size_t max);
 struct commit sample_commit(struct rng *rng, struct wire_arena *arena);
+struct rescue_info sample_rescue(struct rng *rng, struct wire_arena *arena);
+struct pin_info sample_pin(struct rng *rng, struct wire_arena *arena);
+struct session_copy sample_session_copy(struct rng *rng, struct wire_arena *arena);
+struct snapshot_copy sample_snapshot_copy(struct rng *rng, struct wire_arena *arena);
+struct collect_totals sample_totals(struct rng *rng);
 
 bool equal_text(const char *a, const char *b);
 bool equal_head(const struct session_head *a, const struct session_head *b);
@@ -55,5 +60,10 @@ bool equal_event(const struct store_event *a, const struct store_event *b);
 bool equal_store_info(const struct store_info *a, const struct store_info *b);
 bool equal_object(const struct object *a, const struct object *b);
 bool equal_commit(const struct commit *a, const struct commit *b);
+bool equal_rescue(const struct rescue_info *a, const struct rescue_info *b);
+bool equal_pin(const struct pin_info *a, const struct pin_info *b);
+bool equal_session_copy(const struct session_copy *a, const struct session_copy *b);
+bool equal_snapshot_copy(const struct snapshot_copy *a, const struct snapshot_copy *b);
+bool equal_totals(const struct collect_totals *a, const struct collect_totals *b);
 
 #endif

@@ -256,6 +256,11 @@ static int faulty_session_undelete(struct store *store, uint64_t sid, const char
     PASS(STORE_OP_SESSION_UNDELETE, store_session_undelete(below, sid, name, err));
 }
 
+static int faulty_session_purge(struct store *store, uint64_t sid, struct hf_error *err)
+{
+    PASS(STORE_OP_SESSION_PURGE, store_session_purge(below, sid, err));
+}
+
 static int faulty_commit(struct store *store, uint64_t host, const struct commit *commit,
                          uint64_t *ret_version, struct hf_error *err)
 {
@@ -274,11 +279,30 @@ static int faulty_history(struct store *store, uint64_t sid, uint64_t from, uint
     PASS(STORE_OP_HISTORY, store_history(below, sid, from, limit, visit, arg, err));
 }
 
+static int faulty_history_drop(struct store *store, uint64_t sid, const uint64_t *versions,
+                               size_t n, uint64_t *ret_dropped, struct hf_error *err)
+{
+    PASS_RESULT(STORE_OP_HISTORY_DROP, uint64_t, ret_dropped,
+                store_history_drop(below, sid, versions, n, &result, err));
+}
+
 static int faulty_rescue(struct store *store, uint64_t host, const struct commit *commit,
                          const char *reason, uint64_t *ret_rescue_id, struct hf_error *err)
 {
     PASS_RESULT(STORE_OP_RESCUE, uint64_t, ret_rescue_id,
                 store_rescue(below, host, commit, reason, &result, err));
+}
+
+static int faulty_rescue_list(struct store *store, uint64_t sid, rescue_visit_fn visit, void *arg,
+                              struct hf_error *err)
+{
+    PASS(STORE_OP_RESCUE_LIST, store_rescue_list(below, sid, visit, arg, err));
+}
+
+static int faulty_rescue_drop(struct store *store, uint64_t sid, uint64_t rescue,
+                              struct hf_error *err)
+{
+    PASS(STORE_OP_RESCUE_DROP, store_rescue_drop(below, sid, rescue, err));
 }
 
 static int faulty_host_register(struct store *store, const struct host_identity *identity,
@@ -412,9 +436,66 @@ static int faulty_snapshot_delete(struct store *store, const char *name, struct 
     PASS(STORE_OP_SNAPSHOT_DELETE, store_snapshot_delete(below, name, err));
 }
 
+static int faulty_snapshot_pins(struct store *store, const char *name, pin_visit_fn visit,
+                                void *arg, struct hf_error *err)
+{
+    PASS(STORE_OP_SNAPSHOT_PINS, store_snapshot_pins(below, name, visit, arg, err));
+}
+
 static int faulty_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err)
 {
     PASS(STORE_OP_ROOTS, store_roots(below, visit, arg, err));
+}
+
+static int faulty_session_receive(struct store *store, const struct session_copy *copy,
+                                  struct hf_error *err)
+{
+    PASS(STORE_OP_SESSION_RECEIVE, store_session_receive(below, copy, err));
+}
+
+static int faulty_rescue_receive(struct store *store, const uint8_t origin[UUID_SIZE],
+                                 const struct rescue_info *rescue, struct hf_error *err)
+{
+    PASS(STORE_OP_RESCUE_RECEIVE, store_rescue_receive(below, origin, rescue, err));
+}
+
+static int faulty_snapshot_receive(struct store *store, const struct snapshot_copy *copy,
+                                   struct hf_error *err)
+{
+    PASS(STORE_OP_SNAPSHOT_RECEIVE, store_snapshot_receive(below, copy, err));
+}
+
+/* Appends nothing where it tells of a failure. */
+static int faulty_setting_get(struct store *store, const char *name, struct buf *ret_text,
+                              struct hf_error *err)
+{
+    struct store *below = faulty_of(store)->below;
+    struct verdict verdict = judge(store, STORE_OP_SETTING_GET);
+    size_t before = ret_text->len;
+    int rc = goes_through(&verdict) ? store_setting_get(below, name, ret_text, err) : HF_OK;
+
+    if (verdict.status != HF_OK)
+        ret_text->len = before;
+    return answer(&verdict, rc, err);
+}
+
+static int faulty_setting_set(struct store *store, const char *name, struct slice text,
+                              struct hf_error *err)
+{
+    PASS(STORE_OP_SETTING_SET, store_setting_set(below, name, text, err));
+}
+
+static int faulty_collect(struct store *store, const struct collect_options *options,
+                          struct collect_totals *ret_totals, struct hf_error *err)
+{
+    PASS_RESULT(STORE_OP_COLLECT, struct collect_totals, ret_totals,
+                store_collect(below, options, &result, err));
+}
+
+static int faulty_mend(struct store *store, const struct object_id *id, const struct object *good,
+                       struct hf_error *err)
+{
+    PASS(STORE_OP_MEND, store_mend(below, id, good, err));
 }
 
 static int faulty_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err)

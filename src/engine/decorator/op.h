@@ -18,10 +18,14 @@
     OP(SESSION_RENAME, session_rename)                                                             \
     OP(SESSION_DELETE, session_delete)                                                             \
     OP(SESSION_UNDELETE, session_undelete)                                                         \
+    OP(SESSION_PURGE, session_purge)                                                               \
     OP(COMMIT, commit)                                                                             \
     OP(SYNC, sync)                                                                                 \
     OP(HISTORY, history)                                                                           \
+    OP(HISTORY_DROP, history_drop)                                                                 \
     OP(RESCUE, rescue)                                                                             \
+    OP(RESCUE_LIST, rescue_list)                                                                   \
+    OP(RESCUE_DROP, rescue_drop)                                                                   \
     OP(HOST_REGISTER, host_register)                                                               \
     OP(HOST_HEARTBEAT, host_heartbeat)                                                             \
     OP(HOST_DETACH, host_detach)                                                                   \
@@ -40,7 +44,15 @@
     OP(SNAPSHOT_CREATE, snapshot_create)                                                           \
     OP(SNAPSHOT_LIST, snapshot_list)                                                               \
     OP(SNAPSHOT_DELETE, snapshot_delete)                                                           \
+    OP(SNAPSHOT_PINS, snapshot_pins)                                                               \
     OP(ROOTS, roots)                                                                               \
+    OP(SESSION_RECEIVE, session_receive)                                                           \
+    OP(RESCUE_RECEIVE, rescue_receive)                                                             \
+    OP(SNAPSHOT_RECEIVE, snapshot_receive)                                                         \
+    OP(SETTING_GET, setting_get)                                                                   \
+    OP(SETTING_SET, setting_set)                                                                   \
+    OP(COLLECT, collect)                                                                           \
+    OP(MEND, mend)                                                                                 \
     OP(STATS, stats)                                                                               \
     OP(CHECK, check)
 

@@ -220,6 +220,13 @@ static int trace_session_undelete(struct store *store, uint64_t sid, const char 
     return end(&span, store_session_undelete(span.below, sid, name, err));
 }
 
+static int trace_session_purge(struct store *store, uint64_t sid, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SESSION_PURGE, "session %llu", ull(sid));
+
+    return end(&span, store_session_purge(span.below, sid, err));
+}
+
 static int trace_commit(struct store *store, uint64_t host, const struct commit *commit,
                         uint64_t *ret_version, struct hf_error *err)
 {
@@ -244,6 +251,15 @@ static int trace_history(struct store *store, uint64_t sid, uint64_t from, uint6
     struct span span = begin(store, STORE_OP_HISTORY, "session %llu", ull(sid));
 
     return end(&span, store_history(span.below, sid, from, limit, visit, arg, err));
+}
+
+static int trace_history_drop(struct store *store, uint64_t sid, const uint64_t *versions, size_t n,
+                              uint64_t *ret_dropped, struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_HISTORY_DROP, "session %llu versions %zu", ull(sid), n);
+
+    return end(&span, store_history_drop(span.below, sid, versions, n, ret_dropped, err));
 }
 
 static int trace_rescue(struct store *store, uint64_t host, const struct commit *commit,
@@ -299,6 +315,23 @@ static struct between *between_new(struct trace_store *trace, const struct store
     trace->between = between;
     pthread_mutex_unlock(&trace->mutex);
     return between;
+}
+
+static int trace_rescue_list(struct store *store, uint64_t sid, rescue_visit_fn visit, void *arg,
+                             struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_RESCUE_LIST, "%s", "");
+
+    return end(&span, store_rescue_list(span.below, sid, visit, arg, err));
+}
+
+static int trace_rescue_drop(struct store *store, uint64_t sid, uint64_t rescue,
+                             struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_RESCUE_DROP, "session %llu rescue %llu", ull(sid), ull(rescue));
+
+    return end(&span, store_rescue_drop(span.below, sid, rescue, err));
 }
 
 static int trace_host_register(struct store *store, const struct host_identity *identity,
@@ -467,11 +500,80 @@ static int trace_snapshot_delete(struct store *store, const char *name, struct h
     return end(&span, store_snapshot_delete(span.below, name, err));
 }
 
+static int trace_snapshot_pins(struct store *store, const char *name, pin_visit_fn visit, void *arg,
+                               struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SNAPSHOT_PINS, "%s", name);
+
+    return end(&span, store_snapshot_pins(span.below, name, visit, arg, err));
+}
+
 static int trace_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err)
 {
     struct span span = begin(store, STORE_OP_ROOTS, "%s", "");
 
     return end(&span, store_roots(span.below, visit, arg, err));
+}
+
+static int trace_session_receive(struct store *store, const struct session_copy *copy,
+                                 struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SESSION_RECEIVE, "session %llu %s versions %zu",
+                             ull(copy->sid), copy->name, copy->nversions);
+
+    return end(&span, store_session_receive(span.below, copy, err));
+}
+
+static int trace_rescue_receive(struct store *store, const uint8_t origin[UUID_SIZE],
+                                const struct rescue_info *rescue, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_RESCUE_RECEIVE, "session %llu rescue %llu",
+                             ull(rescue->sid), ull(rescue->id));
+
+    return end(&span, store_rescue_receive(span.below, origin, rescue, err));
+}
+
+static int trace_snapshot_receive(struct store *store, const struct snapshot_copy *copy,
+                                  struct hf_error *err)
+{
+    struct span span =
+        begin(store, STORE_OP_SNAPSHOT_RECEIVE, "%s pins %zu", copy->name, copy->npins);
+
+    return end(&span, store_snapshot_receive(span.below, copy, err));
+}
+
+static int trace_setting_get(struct store *store, const char *name, struct buf *ret_text,
+                             struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SETTING_GET, "%s", name);
+
+    return end(&span, store_setting_get(span.below, name, ret_text, err));
+}
+
+static int trace_setting_set(struct store *store, const char *name, struct slice text,
+                             struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_SETTING_SET, "%s", name);
+
+    return end(&span, store_setting_set(span.below, name, text, err));
+}
+
+static int trace_collect(struct store *store, const struct collect_options *options,
+                         struct collect_totals *ret_totals, struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_COLLECT, "%s", options->dry_run ? "dry run" : "");
+
+    return end(&span, store_collect(span.below, options, ret_totals, err));
+}
+
+static int trace_mend(struct store *store, const struct object_id *id, const struct object *good,
+                      struct hf_error *err)
+{
+    struct span span = begin(store, STORE_OP_MEND, "%s", good ? "" : "takes out");
+
+    if (good)
+        weigh(&span, good, 1);
+    return end(&span, store_mend(span.below, id, good, err));
 }
 
 static int trace_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err)

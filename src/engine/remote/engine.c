@@ -21,10 +21,14 @@ static const struct store_ops remote_ops = {
     .session_rename = remote_session_rename,
     .session_delete = remote_session_delete,
     .session_undelete = remote_session_undelete,
+    .session_purge = remote_session_purge,
     .commit = remote_commit,
     .sync = remote_sync,
     .history = remote_history,
+    .history_drop = remote_history_drop,
     .rescue = remote_rescue,
+    .rescue_list = remote_rescue_list,
+    .rescue_drop = remote_rescue_drop,
     .host_register = remote_host_register,
     .host_heartbeat = remote_host_heartbeat,
     .host_end = remote_host_end,
@@ -44,7 +48,15 @@ static const struct store_ops remote_ops = {
     .snapshot_create = remote_snapshot_create,
     .snapshot_list = remote_snapshot_list,
     .snapshot_delete = remote_snapshot_delete,
+    .snapshot_pins = remote_snapshot_pins,
     .roots = remote_roots,
+    .session_receive = remote_session_receive,
+    .rescue_receive = remote_rescue_receive,
+    .snapshot_receive = remote_snapshot_receive,
+    .setting_get = remote_setting_get,
+    .setting_set = remote_setting_set,
+    .collect = remote_collect,
+    .mend = remote_mend,
     .stats = remote_stats,
     .check = remote_check_store,
 };
@@ -64,6 +76,7 @@ static void remote_free(struct remote_store *remote)
     teller_stop(&remote->teller);
     tls_close(remote->tls);
     remote_address_release(&remote->address);
+    pthread_mutex_destroy(&remote->copying);
     free(remote);
 }
 
@@ -91,6 +104,7 @@ int remote_store_open(const char *rest, unsigned flags, const struct clock *cloc
     if (!remote)
         return hf_fail(err, HF_NOMEM, "out of memory");
     remote->base.ops = &remote_ops;
+    pthread_mutex_init(&remote->copying, NULL);
     teller_init(&remote->teller);
     asks_init(&remote->asks);
     rc = connect_to(remote, rest, clock, err);

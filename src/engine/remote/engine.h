@@ -15,6 +15,8 @@ struct remote_store {
     struct teller teller; /* its lock is taken last */
     struct link link;
     struct asks asks;
+    pthread_mutex_t
+        copying; /* held while a copy goes in parts: the server keeps those of one; the first */
 };
 
 /** The engine's own handle of a store. */
@@ -67,6 +69,10 @@ int remote_session_delete(struct store *store, uint64_t host, uint64_t sid, uint
                           struct hf_error *err);
 int remote_session_undelete(struct store *store, uint64_t sid, const char *name,
                             struct hf_error *err);
+int remote_session_purge(struct store *store, uint64_t sid, struct hf_error *err);
+int remote_history_drop(struct store *store, uint64_t sid, const uint64_t *versions, size_t n,
+                        uint64_t *ret_dropped, struct hf_error *err);
+int remote_rescue_drop(struct store *store, uint64_t sid, uint64_t rescue, struct hf_error *err);
 int remote_commit(struct store *store, uint64_t host, const struct commit *commit,
                   uint64_t *ret_version, struct hf_error *err);
 int remote_rescue(struct store *store, uint64_t host, const struct commit *commit,
@@ -115,11 +121,33 @@ int remote_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg
 int remote_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err);
 int remote_check_store(struct store *store, check_report_fn report, void *arg,
                        struct hf_error *err);
+int remote_rescue_list(struct store *store, uint64_t sid, rescue_visit_fn visit, void *arg,
+                       struct hf_error *err);
+int remote_snapshot_pins(struct store *store, const char *name, pin_visit_fn visit, void *arg,
+                         struct hf_error *err);
 
-/** Snapshots and statistics (snapshots.c). */
+/** Copies (copies.c). */
+int remote_session_receive(struct store *store, const struct session_copy *copy,
+                           struct hf_error *err);
+int remote_rescue_receive(struct store *store, const uint8_t origin[UUID_SIZE],
+                          const struct rescue_info *rescue, struct hf_error *err);
+int remote_snapshot_receive(struct store *store, const struct snapshot_copy *copy,
+                            struct hf_error *err);
+
+/** Collections (collect.c). */
+int remote_collect(struct store *store, const struct collect_options *options,
+                   struct collect_totals *ret_totals, struct hf_error *err);
+
+/** Snapshots, settings, repairs and statistics (snapshots.c). */
 int remote_snapshot_create(struct store *store, const char *name, const char *const *globs,
                            size_t n, struct hf_error *err);
 int remote_snapshot_delete(struct store *store, const char *name, struct hf_error *err);
+int remote_setting_get(struct store *store, const char *name, struct buf *ret_text,
+                       struct hf_error *err);
+int remote_setting_set(struct store *store, const char *name, struct slice text,
+                       struct hf_error *err);
+int remote_mend(struct store *store, const struct object_id *id, const struct object *good,
+                struct hf_error *err);
 int remote_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err);
 
 #endif

@@ -296,6 +296,14 @@ static void cancel(struct link *link, uint64_t id)
     link_kick(link);
 }
 
+void link_cancel(struct link *link, struct call *call)
+{
+    pthread_mutex_lock(&link->mutex);
+    if (call->state == CALL_SENT)
+        cancel(link, call->id);
+    pthread_mutex_unlock(&link->mutex);
+}
+
 void link_end(struct link *link, struct call *call)
 {
     if (!call)

@@ -109,6 +109,8 @@ int link_next(struct link *link, struct call *call, Holdfast__Wire__Frame **ret_
 bool link_is_ready(struct link *link, const struct call *call);
 /** Ends a call, answered or not: then the server is told to stop. NULL is fine. */
 void link_end(struct link *link, struct call *call);
+/** Tells the server to stop; the answer, which may then be HF_INTR, is still waited for. */
+void link_cancel(struct link *link, struct call *call);
 /** All three, for an answer of one part. `request->retry` tells afterwards whether it was sent again. */
 int link_ask(struct link *link, Holdfast__Wire__Request *request, uint64_t host,
              Holdfast__Wire__Frame **ret_frame, struct hf_error *err);

@@ -297,7 +297,7 @@ int remote_audit(struct store *store, uint64_t sid, uint64_t from, audit_visit_f
     return run(&rows.list, err);
 }
 
-/* --- lists that are asked for without a word ------------------------------------------------------------------ */
+/* --- lists of everything that there is ------------------------------------------------------------------ */
 
 struct plain_rows {
     struct list list;
@@ -307,6 +307,8 @@ struct plain_rows {
         snapshot_visit_fn snapshot;
         root_visit_fn root;
         check_report_fn finding;
+        rescue_visit_fn rescue;
+        pin_visit_fn pin;
     } visit;
     void *arg;
 };
@@ -391,6 +393,38 @@ static int take_findings(struct list *list, const Holdfast__Wire__Reply *reply,
     return rc;
 }
 
+static int take_rescues(struct list *list, const Holdfast__Wire__Reply *reply,
+                        struct wire_arena *arena, struct hf_error *err)
+{
+    struct plain_rows *rows = (struct plain_rows *)list;
+    struct rescue_info row;
+    int rc = HF_OK;
+
+    for (size_t i = 0; i < reply->rescues->n_rescues && rc == HF_OK; i++) {
+        rc = wire_read_rescue(reply->rescues->rescues[i], arena, &row, err);
+        list->visited += rc == HF_OK;
+        if (rc == HF_OK)
+            rc = rows->visit.rescue(&row, rows->arg);
+    }
+    return rc;
+}
+
+static int take_pins(struct list *list, const Holdfast__Wire__Reply *reply,
+                     struct wire_arena *arena, struct hf_error *err)
+{
+    struct plain_rows *rows = (struct plain_rows *)list;
+    struct pin_info row;
+    int rc = HF_OK;
+
+    for (size_t i = 0; i < reply->pins->n_pins && rc == HF_OK; i++) {
+        rc = wire_read_pin(reply->pins->pins[i], arena, &row, err);
+        list->visited += rc == HF_OK;
+        if (rc == HF_OK)
+            rc = rows->visit.pin(&row, rows->arg);
+    }
+    return rc;
+}
+
 /* Asks for such a list: its request is an Empty, whatever its name. */
 static int run_plain(struct plain_rows *rows, Holdfast__Wire__Request__OpCase kind,
                      struct hf_error *err)
@@ -463,4 +497,37 @@ int remote_check_store(struct store *store, check_report_fn visit, void *arg, st
                               .arg = arg};
 
     return run_plain(&rows, HOLDFAST__WIRE__REQUEST__OP_CHECK, err);
+}
+
+int remote_rescue_list(struct store *store, uint64_t sid, rescue_visit_fn visit, void *arg,
+                       struct hf_error *err)
+{
+    Holdfast__Wire__RescueListRequest message = HOLDFAST__WIRE__RESCUE_LIST_REQUEST__INIT;
+    REMOTE_REQUEST(request, RESCUE_LIST, rescue_list, &message);
+    struct plain_rows rows = {.list = {.store = store,
+                                       .request = &request,
+                                       .expected = HOLDFAST__WIRE__REPLY__RESULT_RESCUES,
+                                       .take = take_rescues,
+                                       .whole = true},
+                              .visit.rescue = visit,
+                              .arg = arg};
+
+    message.sid = sid;
+    return run(&rows.list, err);
+}
+
+int remote_snapshot_pins(struct store *store, const char *name, pin_visit_fn visit, void *arg,
+                         struct hf_error *err)
+{
+    Holdfast__Wire__SnapshotRequest message = HOLDFAST__WIRE__SNAPSHOT_REQUEST__INIT;
+    REMOTE_REQUEST(request, SNAPSHOT_PINS, snapshot_pins, &message);
+    struct plain_rows rows = {.list = {.store = store,
+                                       .request = &request,
+                                       .expected = HOLDFAST__WIRE__REPLY__RESULT_PINS,
+                                       .take = take_pins},
+                              .visit.pin = visit,
+                              .arg = arg};
+
+    message.name = wire_fill_text(name);
+    return run(&rows.list, err);
 }

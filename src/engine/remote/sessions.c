@@ -228,3 +228,36 @@ int remote_session_undelete(struct store *store, uint64_t sid, const char *name,
     session.name = wire_fill_text(name);
     return remote_ask(store, &request, 0, HOLDFAST__WIRE__REPLY__RESULT__NOT_SET, NULL, err);
 }
+
+int remote_session_purge(struct store *store, uint64_t sid, struct hf_error *err)
+{
+    Holdfast__Wire__SessionRequest session = HOLDFAST__WIRE__SESSION_REQUEST__INIT;
+    REMOTE_REQUEST(request, SESSION_PURGE, session_purge, &session);
+
+    session.sid = sid;
+    return remote_ask(store, &request, 0, HOLDFAST__WIRE__REPLY__RESULT__NOT_SET, NULL, err);
+}
+
+/* --- what is forgotten of them -------------------------------------------------------------------------- */
+
+int remote_history_drop(struct store *store, uint64_t sid, const uint64_t *versions, size_t n,
+                        uint64_t *ret_dropped, struct hf_error *err)
+{
+    Holdfast__Wire__HistoryDropRequest drop = HOLDFAST__WIRE__HISTORY_DROP_REQUEST__INIT;
+    REMOTE_REQUEST(request, HISTORY_DROP, history_drop, &drop);
+
+    drop.sid = sid;
+    drop.versions = (uint64_t *)versions;
+    drop.n_versions = n;
+    return remote_ask_number(store, &request, 0, ret_dropped, err);
+}
+
+int remote_rescue_drop(struct store *store, uint64_t sid, uint64_t rescue, struct hf_error *err)
+{
+    Holdfast__Wire__RescueDropRequest drop = HOLDFAST__WIRE__RESCUE_DROP_REQUEST__INIT;
+    REMOTE_REQUEST(request, RESCUE_DROP, rescue_drop, &drop);
+
+    drop.sid = sid;
+    drop.rescue = rescue;
+    return remote_ask(store, &request, 0, HOLDFAST__WIRE__REPLY__RESULT__NOT_SET, NULL, err);
+}
