@@ -20,33 +20,53 @@ extern const struct command command_lease_list;
 extern const struct command command_lease_show;
 extern const struct command command_lease_wait;
 extern const struct command command_lease_watch;
+extern const struct command command_mount;
 extern const struct command command_run;
 extern const struct command command_serve;
 extern const struct command command_session_cat;
 extern const struct command command_session_diff;
+extern const struct command command_session_export;
+extern const struct command command_session_import;
 extern const struct command command_session_list;
 extern const struct command command_session_log;
 extern const struct command command_session_show;
-extern const struct command command_mount;
 extern const struct command command_stats;
 extern const struct command command_umount;
 
+/* clang-format off */
 const struct command *const commands[] = {
-    &command_mount,        &command_umount,
-    &command_adopt,        &command_doctor,
-    &command_session_list, &command_session_show,
-    &command_session_log,  &command_session_diff,
-    &command_session_cat,  &command_run,
-    &command_lease_hold,   &command_lease_wait,
-    &command_lease_list,   &command_lease_show,
-    &command_lease_break,  &command_lease_audit,
-    &command_lease_watch,  &command_serve,
-    &command_cert_init,    &command_cert_issue,
-    &command_cert_list,    &command_cert_show,
-    &command_cert_revoke,  &command_fsck,
-    &command_stats,        &command_bench_handover,
-    &command_completion,   NULL,
+    &command_mount,
+    &command_umount,
+    &command_adopt,
+    &command_doctor,
+    &command_session_list,
+    &command_session_show,
+    &command_session_log,
+    &command_session_diff,
+    &command_session_cat,
+    &command_session_export,
+    &command_session_import,
+    &command_run,
+    &command_lease_hold,
+    &command_lease_wait,
+    &command_lease_list,
+    &command_lease_show,
+    &command_lease_break,
+    &command_lease_audit,
+    &command_lease_watch,
+    &command_serve,
+    &command_cert_init,
+    &command_cert_issue,
+    &command_cert_list,
+    &command_cert_show,
+    &command_cert_revoke,
+    &command_fsck,
+    &command_stats,
+    &command_bench_handover,
+    &command_completion,
+    NULL,
 };
+/* clang-format on */
 
 const struct command_family families[] = {
     {"session", COMMAND_SESSION, "Look into sessions and their versions"},
