@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "text.h"
 
 #define PREFIX_MIN 4 /* bytes of a name that may stand for all of it */
 
@@ -110,6 +111,83 @@ int context_find_session(struct store *store, const char *name, struct context_s
     return status;
 }
 
+/* Whether it is all digits; a number that is too large is a version that nobody has. */
+static bool parse_version(const char *text, uint64_t *ret_version)
+{
+    if (!*text || text[strspn(text, "0123456789")])
+        return false;
+    errno = 0;
+    *ret_version = strtoull(text, NULL, 10);
+    return true;
+}
+
+/* --- the trash ---------------------------------------------------------------------------------- */
+
+void context_glob_of(const char *name, char ret_glob[2 * SESSION_NAME_MAX + 1])
+{
+    char *out = ret_glob;
+
+    for (const char *c = name; *c && c - name < SESSION_NAME_MAX; c++) {
+        if (strchr("*?[\\", *c))
+            *out++ = '\\';
+        *out++ = *c;
+    }
+    *out = '\0';
+}
+
+/* Collects the sessions in the trash that are meant. */
+struct trash_search {
+    int64_t now;
+    size_t found;
+    struct context_session session;
+    char list[256]; /* "#12 of 3 d ago, #15 of 2 h ago" */
+};
+
+static int visit_trashed(const struct session_info *info, void *arg)
+{
+    struct trash_search *search = arg;
+    const size_t len = strlen(search->list);
+    char age[TEXT_SHORT];
+
+    if (search->found++ == 0) {
+        search->session.head = info->head;
+        snprintf(search->session.name, sizeof search->session.name, "%s", info->name);
+    }
+    snprintf(search->list + len, sizeof search->list - len, "%s#%" PRIu64 " (deleted %s)",
+             len ? ", " : "", info->head.sid, text_age(info->trashed, search->now, age));
+    return 0;
+}
+
+int context_find_trashed(struct store *store, const char *operand,
+                         struct context_session *ret_session, struct hf_error *err)
+{
+    struct trash_search search = {.now = clock_realtime(&clock_system)};
+    char glob[2 * SESSION_NAME_MAX + 1];
+    struct session_filter filter = {.trashed = true, .name_glob = glob};
+    int status;
+
+    context_glob_of(operand, glob);
+    status = store_session_list(store, &filter, visit_trashed, &search, err);
+    if (status >= 0 && search.found == 0 && *operand == '#' &&
+        parse_version(operand + 1, &filter.sid)) {
+        filter.name_glob = NULL;
+        if (filter.sid > 0)
+            status = store_session_list(store, &filter, visit_trashed, &search, err);
+    }
+    if (status < 0)
+        return status;
+    if (search.found == 0)
+        return hf_fail(err, HF_NOENT, "there is no session '%s' in the trash", operand);
+    if (search.found > 1)
+        return hf_fail(err, HF_INVAL,
+                       "several sessions '%s' are in the trash: %s; name one by its #", operand,
+                       search.list);
+    *ret_session = search.session;
+    return 0;
+}
+
+/* --- versions ------------------------------------------------------------------------------------- */
+
 struct version_search {
     int64_t until; /* the first that is not later than this */
     struct session_head found;
@@ -181,16 +259,6 @@ int context_find_version(struct store *store, const struct context_session *sess
 }
 
 /* --- operands --------------------------------------------------------------------------------- */
-
-/* Whether it is all digits; a number that is too large is a version that nobody has. */
-static bool parse_version(const char *text, uint64_t *ret_version)
-{
-    if (!*text || text[strspn(text, "0123456789")])
-        return false;
-    errno = 0;
-    *ret_version = strtoull(text, NULL, 10);
-    return true;
-}
 
 int context_split_operand(char *operand, char **ret_session, uint64_t *ret_version, char **ret_path,
                           struct hf_error *err)

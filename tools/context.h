@@ -26,6 +26,13 @@ struct context_session {
 int context_find_session(struct store *store, const char *name, struct context_session *ret_session,
                          struct hf_error *err);
 
+/** Finds a session in the trash by "#ID" or by the name that it had. HF_NOENT, or HF_INVAL when several had it, with a
+ *  sentence that lists them. */
+int context_find_trashed(struct store *store, const char *operand,
+                         struct context_session *ret_session, struct hf_error *err);
+/** The fnmatch(3) pattern that matches only this name. */
+void context_glob_of(const char *name, char ret_glob[2 * SESSION_NAME_MAX + 1]);
+
 /** The root of one kept version of a session; `version` 0 is the head. HF_NOENT. */
 int context_find_version(struct store *store, const struct context_session *session,
                          uint64_t version, struct object_id *ret_root, struct hf_error *err);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "context.h"
 #include "identity.h"
 
 struct presence {
@@ -55,6 +56,35 @@ void presence_end(struct presence *presence)
         return;
     (void)store_host_end(presence->store, presence->host, NULL);
     free(presence);
+}
+
+int presence_open(const char *url, const char *command, struct presence **ret_presence,
+                  struct hf_error *err)
+{
+    struct store *store;
+    char purpose[128];
+    int status = context_open_store(url, 0, &store, err);
+
+    if (status != HF_OK)
+        return status;
+    snprintf(purpose, sizeof purpose, "holdfast %s, pid %d", command, (int)getpid());
+    status = presence_begin(store, purpose, ret_presence, err);
+    if (status != HF_OK)
+        store_close(store);
+    return status;
+}
+
+void presence_close(struct presence *presence)
+{
+    struct store *store = presence ? presence->store : NULL;
+
+    presence_end(presence);
+    store_close(store);
+}
+
+struct store *presence_store(const struct presence *presence)
+{
+    return presence->store;
 }
 
 uint64_t presence_host(const struct presence *presence)

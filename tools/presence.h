@@ -14,9 +14,15 @@ struct presence;
  *  who want a lease that it holds: "holdfast session restore, pid 42". NULL: the program and its pid. */
 int presence_begin(struct store *store, const char *purpose, struct presence **ret_presence,
                    struct hf_error *err);
+/** The same with the opening of the store (at `url`, or the default one), which presence_close() closes: for the
+ *  command of this name, "session restore". */
+int presence_open(const char *url, const char *command, struct presence **ret_presence,
+                  struct hf_error *err);
+void presence_close(struct presence *presence);
 /** Ends the host session, and frees what it leases still. NULL is fine. */
 void presence_end(struct presence *presence);
 
+struct store *presence_store(const struct presence *presence);
 /** The number of the host session. */
 uint64_t presence_host(const struct presence *presence);
 

@@ -27,6 +27,7 @@ json_t *session_json(const struct session_info *info)
     json_object_set_new(object, "root", json_id(&info->head.root));
     json_object_set_new(object, "created", json_time(info->created));
     json_object_set_new(object, "changed", json_time(info->head.time));
+    json_object_set_new(object, "trashed", info->trashed ? json_time(info->trashed) : json_null());
     json_object_set_new(object, "bytes", json_u64(info->head.bytes));
     json_object_set_new(object, "files", json_u64(info->head.files));
     set_meta(object, &info->meta);

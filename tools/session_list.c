@@ -16,7 +16,7 @@
 struct list_options {
     const char *store, *repository, *branch, *cwd, *sort;
     int64_t since;
-    bool json;
+    bool trash, json;
 };
 
 static const struct option_spec specs[] = {
@@ -29,6 +29,8 @@ static const struct option_spec specs[] = {
      "only sessions that work in this directory"},
     {"since", 0, OPTION_SINCE, offsetof(struct list_options, since), "WHEN",
      "only sessions changed since then: an age (2h, 3d)\nor a date (2026-01-31)"},
+    {"trash", 0, OPTION_FLAG, offsetof(struct list_options, trash), NULL,
+     "the sessions in the trash instead"},
     {"sort", 0, OPTION_STRING, offsetof(struct list_options, sort), "KEY",
      "name (default), changed, created, size or files"},
     {"json", 0, OPTION_FLAG, offsetof(struct list_options, json), NULL, "print JSON"},
@@ -50,7 +52,7 @@ const struct command command_session_list = {
 /* A session kept for sorting: what is shown of it. */
 struct row {
     struct session_head head;
-    int64_t created;
+    int64_t created, trashed;
     char *name, *title, *repository, *branch, *holder;
     json_t *json;
 };
@@ -58,7 +60,7 @@ struct row {
 struct listing {
     struct row *rows;
     size_t count, cap;
-    bool json;
+    bool trash, json;
 };
 
 static char *copy(const char *text, bool *failed)
@@ -83,7 +85,7 @@ static void row_clear(struct row *row)
 static int visit(const struct session_info *info, void *arg)
 {
     struct listing *listing = arg;
-    struct row row = {.head = info->head, .created = info->created};
+    struct row row = {.head = info->head, .created = info->created, .trashed = info->trashed};
     bool failed = false;
 
     if (listing->count == listing->cap) {
@@ -159,10 +161,14 @@ static int print_json(const struct listing *listing)
     return status;
 }
 
-static void add_row(struct grid *grid, const struct row *row, int64_t now)
+static void add_row(struct grid *grid, const struct row *row, bool trash, int64_t now)
 {
     char text[TEXT_SHORT], number[TEXT_SHORT];
 
+    if (trash) {
+        snprintf(number, sizeof number, "#%" PRIu64, row->head.sid);
+        grid_add(grid, number);
+    }
     grid_add(grid, row->name);
     grid_add(grid, row->repository);
     grid_add(grid, row->branch);
@@ -172,23 +178,32 @@ static void add_row(struct grid *grid, const struct row *row, int64_t now)
     snprintf(number, sizeof number, "%" PRIu64, row->head.version);
     grid_add(grid, number);
     grid_add(grid, text_age(row->head.time, now, text));
-    grid_add(grid, row->holder);
+    if (trash)
+        grid_add(grid, row->trashed ? text_age(row->trashed, now, text) : "");
+    else
+        grid_add(grid, row->holder);
     grid_add(grid, row->title);
 }
 
 static int print_table(const struct listing *listing)
 {
-    static const struct grid_column columns[] = {
+    static const struct grid_column live[] = {
         {"SESSION", false, true}, {"REPOSITORY", false, true}, {"BRANCH", false, true},
         {"SIZE", true, false},    {"FILES", true, false},      {"VERSION", true, false},
         {"CHANGED", true, false}, {"HELD BY", false, true},    {"TITLE", false, true}};
-    struct grid *grid = grid_new(columns, sizeof columns / sizeof columns[0]);
+    static const struct grid_column trash[] = {
+        {"ID", true, false},      {"SESSION", false, true}, {"REPOSITORY", false, true},
+        {"BRANCH", false, true},  {"SIZE", true, false},    {"FILES", true, false},
+        {"VERSION", true, false}, {"CHANGED", true, false}, {"DELETED", true, false},
+        {"TITLE", false, true}};
+    struct grid *grid = listing->trash ? grid_new(trash, sizeof trash / sizeof trash[0])
+                                       : grid_new(live, sizeof live / sizeof live[0]);
     int64_t now = clock_realtime(&clock_system);
     int status = HF_NOMEM;
 
     if (grid) {
         for (size_t i = 0; i < listing->count; i++)
-            add_row(grid, &listing->rows[i], now);
+            add_row(grid, &listing->rows[i], listing->trash, now);
         status = grid_print(grid, stdout, grid_terminal_width(stdout));
     }
     grid_free(grid);
@@ -201,8 +216,9 @@ static int list(const struct list_options *options, const char *glob, struct hf_
                                           .repository = options->repository,
                                           .branch = options->branch,
                                           .cwd = options->cwd,
-                                          .changed_since = options->since};
-    struct listing listing = {.json = options->json};
+                                          .changed_since = options->since,
+                                          .trashed = options->trash};
+    struct listing listing = {.trash = options->trash, .json = options->json};
     struct store *store = NULL;
     int status;
 

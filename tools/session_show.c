@@ -15,11 +15,13 @@
 
 struct show_options {
     const char *store;
-    bool json;
+    bool trash, json;
 };
 
 static const struct option_spec specs[] = {
     OPTION_STORE(struct show_options, store),
+    {"trash", 0, OPTION_FLAG, offsetof(struct show_options, trash), NULL,
+     "one in the trash, by its name or #ID"},
     {"json", 0, OPTION_FLAG, offsetof(struct show_options, json), NULL, "print JSON"},
     {0}};
 
@@ -41,7 +43,7 @@ const struct command command_session_show = {
 struct show {
     struct store *store;
     struct context_session session;
-    bool as_json;
+    bool as_json, trash;
     json_t *json;      /* as_json */
     uint64_t versions; /* that are kept */
     bool shown;
@@ -60,6 +62,8 @@ static void print_session(const struct session_info *info, uint64_t versions)
     char text[TEXT_SHORT], hex[OBJECT_ID_HEX_SIZE];
 
     text_print_known("Session", info->name);
+    if (info->state == SESSION_TRASHED)
+        printf("%-12s #%" PRIu64 "\n", "In the trash", info->head.sid);
     text_print_known("Title", info->meta.name);
     text_print_known("Repository", info->meta.repository);
     text_print_known("Branch", info->meta.branch);
@@ -67,6 +71,8 @@ static void print_session(const struct session_info *info, uint64_t versions)
     text_print_known("Git root", info->meta.git_root);
     print_moment("Created", info->created);
     print_moment("Changed", info->head.time);
+    if (info->state == SESSION_TRASHED && info->trashed)
+        print_moment("Deleted", info->trashed);
     printf("%-12s %s in %" PRIu64 " file%s\n", "Size", text_size(info->head.bytes, text),
            info->head.files, info->head.files == 1 ? "" : "s");
     printf("%-12s %" PRIu64 " (%" PRIu64 " kept)\n", "Version", info->head.version, versions);
@@ -116,15 +122,14 @@ static int visit_version(const struct history_entry *entry, void *arg)
 /* The one session with this name: everything after its predecessor, and only the first. */
 static int find_row(struct show *show, struct hf_error *err)
 {
-    char glob[2 * SESSION_NAME_MAX + 1], *out = glob;
+    char glob[2 * SESSION_NAME_MAX + 1];
     struct session_filter filter = {.name_glob = glob, .limit = 1};
 
-    for (const char *c = show->session.name; *c; c++) {
-        if (strchr("*?[\\", *c))
-            *out++ = '\\';
-        *out++ = *c;
+    if (show->trash) {
+        filter = (struct session_filter){.sid = show->session.head.sid, .trashed = true};
+        return store_session_list(show->store, &filter, visit_session, show, err);
     }
-    *out = '\0';
+    context_glob_of(show->session.name, glob);
     return store_session_list(show->store, &filter, visit_session, show, err);
 }
 
@@ -159,9 +164,11 @@ static int run(int argc, char **argv)
     if (!options_parse(&command_session_show, &argc, &argv, &options, &exit_code))
         return exit_code;
     show.as_json = options.json;
+    show.trash = options.trash;
     status = context_open_store(options.store, STORE_READ_ONLY, &show.store, &err);
     if (status == 0)
-        status = context_find_session(show.store, argv[0], &show.session, &err);
+        status = options.trash ? context_find_trashed(show.store, argv[0], &show.session, &err)
+                               : context_find_session(show.store, argv[0], &show.session, &err);
     if (status == 0 && show.session.head.sid == SHARED_SID)
         status = hf_fail(&err, HF_INVAL, "the shared tree is no session; see 'session log .'");
     if (status == 0)

@@ -77,11 +77,64 @@ see_differences() {
     run 64 session diff work @x
 }
 
+# The mount has the session idle: it gives it up, and shows what was restored at once.
+restore_it() {
+    run 0 session restore -n "work@$second"
+    out '^ plan.md (gone)  *| 1 -$'
+    [ "$(version)" = "$third" ] || fail 'a dry run made a version'
+    run 0 session restore "work@$second"
+    out "as it was at version $second, as version"
+    [ -e "$work/plan.md" ] && fail 'the mount shows a file that the restored version lacks'
+    [ "$(sed -n 500p "$work/files/numbers")" = 500 ] || fail 'the mount shows other content'
+    [ "$(stat -c %a "$work/files/numbers")" = 644 ] || fail 'the mount shows another mode'
+    run 0 session diff --exit-code "work@$second" work
+    run 0 session show --json work
+    json ".branch == \"main\" and .version == $third + 1"
+    run 0 session restore --json "work@$second"
+    json ".changed == false and .version == $third + 1"
+    [ "$(version)" -eq $((third + 1)) ] || fail 'restoring what is there made a version'
+
+    # The session goes on, and what was the head is there still.
+    event 'the third prompt' >>"$work/events.jsonl"
+    [ "$(wc -l <"$work/events.jsonl")" -eq 3 ] || fail 'the session does not go on'
+    echo 'a new file' >"$work/new"
+    run 0 session restore "work@$third"
+    [ "$(cat "$work/plan.md")" = 'a plan' ] || fail 'the version before is not restored'
+    [ -e "$work/new" ] && fail 'a later file is there still'
+    [ "$(readlink "$work/files/link")" = numbers ] || fail 'the link is not restored'
+    echo 'another file' >"$work/another"
+    [ "$(cat "$work/another")" = 'another file' ] || fail 'a new file has another content'
+
+    run 0 session restore work --at 2199-01-01
+    run 66 session restore work --at 2001-01-01
+    run 64 session restore work
+    run 64 session restore "work@1" --at 1h
+    run 66 session restore work@99999
+    run 65 session restore .@1
+}
+
+# In use, it is refused, and nothing changes.
+refuse_in_use() {
+    before=$(version)
+    exec 3>>"$work/events.jsonl"
+    event 'in the middle' >&3
+    run 75 session restore "work@$first"
+    err 'session work is in use on host'
+    run 75 session delete work
+    run 75 session rename work other
+    exec 3>&-
+    [ "$(tail -n 1 "$work/events.jsonl" | jq -r .data.content)" = 'in the middle' ] ||
+        fail 'the write in between was lost'
+    [ "$(version)" -ge "$before" ] || fail 'the version went back'
+}
+
 scenario() {
     mount_it
     write_history
     see_log
     see_differences
+    restore_it
+    refuse_in_use
     unmount_it
 }
 
