@@ -66,8 +66,12 @@ int store_get(struct store *store, const struct object_id *ids, size_t n, struct
 int store_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
                   bool *ret_missing, struct hf_error *err)
 {
+    int rc = host != 0 ? check_writable(store, err) : HF_OK; /* the answer is written down */
+
     assert(store && ((ids && ret_missing) || n == 0));
-    return n == 0 ? HF_OK : store->ops->missing(store, host, ids, n, ret_missing, err);
+    if (rc != HF_OK || n == 0)
+        return rc;
+    return store->ops->missing(store, host, ids, n, ret_missing, err);
 }
 
 /* --- sessions --------------------------------------------------------------------------------- */

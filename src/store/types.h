@@ -331,11 +331,11 @@ struct collect_totals {
 
 struct store_stats {
     uint64_t sessions, trashed;
-    uint64_t versions; /**< history rows */
-    uint64_t objects;
+    uint64_t versions;      /**< history rows */
+    uint64_t objects;       /**< that can be found */
     uint64_t logical_bytes; /**< of all files of the live sessions and of the shared tree */
     uint64_t unique_bytes;  /**< plain content of all objects, each once */
-    uint64_t stored_bytes;  /**< the same as they are packed */
+    uint64_t stored_bytes;  /**< the same as they are packed, with what they are packed against */
     uint64_t file_bytes;    /**< what the store takes on disk */
 };
 

@@ -470,6 +470,7 @@ int contract_main(int argc, char **argv, const struct contract_engine *engine)
     failed += run_group("faults", contract_fault_tests, contract_fault_count);
     if (engine->hosts)
         failed += run_group("rivals", contract_rival_tests, contract_rival_count);
+    failed += run_group("collections", contract_collect_tests, contract_collect_count);
     failed += run_group("threads", contract_thread_tests, contract_thread_count);
     return failed > 0;
 }

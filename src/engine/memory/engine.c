@@ -135,6 +135,7 @@ static void world_free(struct memory_world *world)
         return;
     htable_each(&world->objects, free_object, NULL);
     htable_free(&world->objects);
+    memory_loose_free(world);
     for (size_t i = 0; i < world->nsessions; i++)
         memory_session_free(world->sessions[i]);
     free(world->sessions);
@@ -293,6 +294,7 @@ static const struct store_ops memory_ops = {
     .roots = memory_roots,
     .setting_get = memory_setting_get,
     .setting_set = memory_setting_set,
+    .collect = memory_collect,
     .stats = memory_stats,
     .check = memory_check,
 };

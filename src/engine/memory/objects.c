@@ -33,6 +33,7 @@ static struct memory_object *copy_object(const struct object *object)
         return NULL;
     copy->id = object->id;
     copy->kind = object->kind;
+    copy->reached = false;
     copy->len = object->content.len;
     if (copy->len > 0)
         memcpy(copy->bytes, object->content.data, copy->len);
@@ -80,10 +81,21 @@ int memory_objects_add(struct memory_world *world, const struct closure *closure
     return rc;
 }
 
+static int put_for(struct memory_store *handle, uint64_t host, const struct closure *closure,
+                   const struct object *objects, size_t n, struct hf_error *err)
+{
+    int rc = host != 0 ? memory_host_check(handle->world, host, err) : HF_OK;
+
+    if (rc == HF_OK)
+        rc = memory_objects_add(handle->world, closure, objects, n, err);
+    for (size_t i = 0; i < n && rc == HF_OK; i++)
+        rc = memory_loose_add(handle, host, &objects[i].id, err);
+    return rc;
+}
+
 int memory_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
                struct hf_error *err)
 {
-    (void)host;
     struct memory_store *handle = memory_store_of(store);
     struct closure closure = {0};
     int rc = closure_build(&store->info.hasher, objects, n, NULL, &closure, err);
@@ -92,7 +104,7 @@ int memory_put(struct store *store, uint64_t host, const struct object *objects,
         return rc;
     rc = memory_enter(handle, err);
     if (rc == HF_OK) {
-        rc = memory_objects_add(handle->world, &closure, objects, n, err);
+        rc = put_for(handle, host, &closure, objects, n, err);
         memory_leave(handle);
     }
     closure_free(&closure);
@@ -134,16 +146,20 @@ int memory_get(struct store *store, const struct object_id *ids, size_t n, struc
 int memory_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
                    bool *ret_missing, struct hf_error *err)
 {
-    (void)host;
     struct memory_store *handle = memory_store_of(store);
     int rc = memory_enter(handle, err);
 
     if (rc != HF_OK)
         return rc;
-    for (size_t i = 0; i < n; i++)
+    if (host != 0)
+        rc = memory_host_check(handle->world, host, err);
+    for (size_t i = 0; i < n && rc == HF_OK; i++)
+        if (memory_object_find(handle->world, &ids[i]))
+            rc = memory_loose_add(handle, host, &ids[i], err);
+    for (size_t i = 0; i < n && rc == HF_OK; i++)
         ret_missing[i] = !memory_object_find(handle->world, &ids[i]);
     memory_leave(handle);
-    return HF_OK;
+    return rc;
 }
 
 struct check {

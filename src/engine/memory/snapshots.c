@@ -266,14 +266,10 @@ static int visit_rescue_root(const struct memory_world *world, size_t i, root_vi
     return visit(&root, arg);
 }
 
-int memory_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err)
+int memory_roots_visit(struct memory_world *world, root_visit_fn visit, void *arg)
 {
-    struct memory_store *handle = memory_store_of(store);
-    struct memory_world *world = handle->world;
-    int rc = memory_enter(handle, err);
+    int rc = HF_OK;
 
-    if (rc != HF_OK)
-        return rc;
     for (size_t sid = 0; rc == HF_OK && sid < world->nsessions; sid++) {
         const struct memory_session *session = memory_session_of(world, sid);
 
@@ -284,6 +280,17 @@ int memory_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_
         rc = visit_snapshot_roots(world, &world->snapshots[i], visit, arg);
     for (size_t i = 0; rc == HF_OK && i < world->nrescues; i++)
         rc = visit_rescue_root(world, i, visit, arg);
+    return rc;
+}
+
+int memory_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    int rc = memory_enter(handle, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = memory_roots_visit(handle->world, visit, arg);
     memory_leave(handle);
     return rc;
 }

@@ -28,8 +28,17 @@ struct memory_object {
     struct hnode hnode;
     struct object_id id;
     enum object_kind kind;
+    bool reached; /* by the collection that is under way */
     size_t len;
     uint8_t bytes[];
+};
+
+/* An object that a host session has put or asked for: it stays although no root may reach it. */
+struct memory_loose {
+    struct hnode hnode; /* by both */
+    uint64_t host;
+    struct object_id id;
+    int64_t time;
 };
 
 struct memory_version {
@@ -60,6 +69,7 @@ struct memory_host {
     struct host_identity identity; /* its strings are owned */
     bool alive;
     bool expired; /* and to be buried; within memory_hosts_tick() only */
+    int64_t gone; /* when a collection noticed that it is dead; 0: none has */
     int64_t registered;
     struct host_life life;       /* with a TTL */
     struct memory_store *handle; /* which tells its listener; NULL: nobody does */
@@ -121,6 +131,8 @@ struct memory_world {
     pthread_mutex_t mutex;  /* guards everything below, and the handles' queues */
     pthread_cond_t changed; /* a lease's row, or whether a host is alive */
     struct htable objects;
+    struct htable loose;
+    bool collecting; /* a collection is under way */
     uint64_t content_bytes;
     struct memory_session **sessions; /* by number; NULL: not in this store */
     size_t nsessions, sessions_cap;
@@ -181,6 +193,14 @@ int memory_objects_add(struct memory_world *world, const struct closure *closure
                        const struct object *objects, size_t n, struct hf_error *err);
 struct memory_object *memory_object_find(struct memory_world *world, const struct object_id *id);
 int memory_objects_check(struct memory_world *world, check_report_fn report, void *arg);
+
+/* --- collect.c --- */
+int memory_collect(struct store *store, const struct collect_options *options,
+                   struct collect_totals *ret_totals, struct hf_error *err);
+/** These objects, as far as they are there, stay for the sake of a host session. */
+int memory_loose_add(struct memory_store *handle, uint64_t host, const struct object_id *id,
+                     struct hf_error *err);
+void memory_loose_free(struct memory_world *world);
 
 /* --- sessions.c --- */
 int memory_session_list(struct store *store, const struct session_filter *filter,
@@ -322,6 +342,8 @@ int memory_snapshot_pins(struct store *store, const char *name, pin_visit_fn vis
                          struct hf_error *err);
 void memory_snapshot_free(struct memory_snapshot *snapshot);
 int memory_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err);
+/** The same under the mutex. */
+int memory_roots_visit(struct memory_world *world, root_visit_fn visit, void *arg);
 
 /* --- settings.c --- */
 int memory_setting_get(struct store *store, const char *name, struct buf *ret_text,

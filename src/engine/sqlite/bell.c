@@ -76,6 +76,9 @@ void bell_release(struct bell *bell)
 
 /* --- liveness --------------------------------------------------------------------------------- */
 
+/* Beyond the number of any host session. */
+#define COLLECTION_PLACE (1ULL << 62)
+
 static int set_lock(int fd, short type, uint64_t host)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)host, .l_len = 1};
@@ -89,6 +92,21 @@ int bell_claim(struct bell *bell, uint64_t host, struct hf_error *err)
         return HF_OK;
     return hf_fail(err, HF_IO, "cannot lock the store's bell file for host session %llu: %s",
                    (unsigned long long)host, strerror(errno));
+}
+
+int bell_claim_collection(struct bell *bell, struct hf_error *err)
+{
+    if (set_lock(bell->fd, F_WRLCK, COLLECTION_PLACE) == 0)
+        return HF_OK;
+    if (errno == EAGAIN || errno == EACCES)
+        return hf_fail(err, HF_BUSY, "another collection of this store is under way");
+    return hf_fail(err, HF_IO, "cannot lock the store's bell file for a collection: %s",
+                   strerror(errno));
+}
+
+void bell_disclaim_collection(struct bell *bell)
+{
+    set_lock(bell->fd, F_UNLCK, COLLECTION_PLACE);
 }
 
 void bell_disclaim(struct bell *bell, uint64_t host)

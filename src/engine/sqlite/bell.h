@@ -48,6 +48,11 @@ void bell_disclaim(struct bell *bell, uint64_t host);
 /** Whether another handle holds the lock of `host`. Not to be asked about a host of this handle. */
 bool bell_is_claimed(const struct bell *bell, uint64_t host);
 
+/** The one that collects garbage holds a lock of its own: HF_BUSY while another handle does. Of the threads of one
+ *  handle one alone may try. */
+int bell_claim_collection(struct bell *bell, struct hf_error *err);
+void bell_disclaim_collection(struct bell *bell);
+
 /** Wakes those who wait through this handle; through every handle that watches. */
 void bell_wake(struct bell *bell);
 void bell_ring(struct bell *bell);

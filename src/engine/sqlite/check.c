@@ -287,6 +287,27 @@ static void check_counts(struct check *check)
     check_number(check, "host", "SELECT count(*) FROM host", (int64_t)row.next_host - 1);
 }
 
+/* When no collection is under way, nothing of one is left. */
+static void check_collection(struct check *check)
+{
+    struct collection collection;
+
+    check_number(check, "collection", "SELECT count(*) FROM collection", 1);
+    check_rows(check, QUERY_COLLECTION_READ, "collection", 4, NULL);
+    check_rows(check, QUERY_MARK_ALL, "mark", 3, NULL);
+    check_rows(check, QUERY_FOUND_ALL, "found", 2, NULL);
+    check_rows(check, QUERY_LOOSE_ALL, "loose", 3, NULL);
+    check_rows(check, QUERY_LOOSE_HOST_ALL, "loose_host", 2, NULL);
+    if (collection_load(check->reader, &collection, &check->error) != HF_OK)
+        return; /* reported already */
+    if (collection.phase != COLLECTION_SWEEPING && collection.unswept != 0)
+        find(check, HF_CORRUPT, "collection", "there is something to sweep in the wrong phase");
+    if (collection.phase != COLLECTION_IDLE)
+        return;
+    check_number(check, "mark", "SELECT count(*) FROM mark", 0);
+    check_number(check, "found", "SELECT count(*) FROM found", 0);
+}
+
 static void check_all_rows(struct check *check)
 {
     check_rows(check, QUERY_SESSION_ALL, "session", SESSION_ROW_COLUMNS - 1, look_at_session);
@@ -302,6 +323,7 @@ static void check_all_rows(struct check *check)
     check_rows(check, QUERY_RESCUE_ALL, "rescue", 10, NULL);
     check_rows(check, QUERY_SETTING_ALL, "setting", 2, NULL);
     check_rows(check, QUERY_QUARANTINE_ALL, "quarantine", 8, NULL);
+    check_collection(check);
     check_counts(check);
 }
 

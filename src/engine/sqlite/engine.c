@@ -69,6 +69,7 @@ static const struct store_ops sqlite_ops = {
     .roots = sqlite_roots,
     .setting_get = sqlite_setting_get,
     .setting_set = sqlite_setting_set,
+    .collect = sqlite_collect,
     .stats = sqlite_stats,
     .check = sqlite_check,
 };

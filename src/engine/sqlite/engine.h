@@ -14,6 +14,9 @@
  *     locks.c       locks in the shared tree
  *     snapshots.c   snapshots
  *     check.c stats.c
+ *     collect.[ch]  collections of garbage            collection.[ch]  how far one is
+ *     mark.[ch] marks.[ch] sweep.[ch] pace.[ch]       its parts
+ *     loose.[ch]    what has been put and is not referred to yet
  *     known.[ch] bases.[ch]   what is remembered of objects
  *     session_row.[ch]  rows shared by those above
  *     writer.[ch] readers.[ch] medium.[ch] db.[ch] schema.[ch]   SQLite
@@ -44,6 +47,7 @@ struct sqlite_store {
     struct bell bell;
     struct roster roster;
     struct events events;
+    atomic_bool collecting; /**< one thread of this handle collects */
 };
 
 static inline struct sqlite_store *sqlite_store_of(struct store *store)
@@ -129,6 +133,9 @@ int sqlite_snapshot_create(struct store *, const char *, const char *const *, si
 int sqlite_snapshot_list(struct store *, snapshot_visit_fn, void *, struct hf_error *);
 int sqlite_snapshot_delete(struct store *, const char *, struct hf_error *);
 int sqlite_snapshot_pins(struct store *, const char *, pin_visit_fn, void *, struct hf_error *);
+/* collect.c */
+int sqlite_collect(struct store *, const struct collect_options *, struct collect_totals *,
+                   struct hf_error *);
 /* check.c, stats.c */
 int sqlite_check(struct store *, check_report_fn, void *, struct hf_error *);
 int sqlite_stats(struct store *, struct store_stats *, struct hf_error *);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/sqlite/loose.h"
+
 /* Of a larger batch nothing is remembered: it is not what is about to be replaced. */
 #define REMEMBERED_MAX 16
 #define KEY_SIZE 8
@@ -54,8 +56,8 @@ static int damaged(const struct object_id *id, struct hf_error *err)
 
 /* --- rows --------------------------------------------------------------------------------------- */
 
-int object_seek(struct db *db, const struct object_id *id, uint64_t *ret_seq,
-                enum object_kind *ret_kind, uint64_t *ret_generation, struct hf_error *err)
+int object_seek(struct db *db, const struct collection *collection, const struct object_id *id,
+                uint64_t *ret_seq, enum object_kind *ret_kind, struct hf_error *err)
 {
     DB_STATEMENT_AUTO *statement = NULL;
     int rc = db_start(db, QUERY_OBJECT_SEEK, DB_VALUES(db_int(key_of(id))), &statement, err);
@@ -63,32 +65,72 @@ int object_seek(struct db *db, const struct object_id *id, uint64_t *ret_seq,
     if (rc != HF_OK)
         return rc;
     while ((rc = db_next(db, statement, err)) == 1) {
-        if (!rest_equal(id, db_column_blob(statement, 1)))
+        int64_t kind = db_column_int(statement, 2);
+        uint64_t seq = db_column_uint(statement, 0);
+
+        if (kind < 0 || !rest_equal(id, db_column_blob(statement, 1)))
             continue;
-        *ret_seq = db_column_uint(statement, 0);
-        *ret_kind = (enum object_kind)db_column_int(statement, 2);
-        *ret_generation = db_column_uint(statement, 3);
-        return 1;
+        rc = collection_shows(collection, db, seq, err);
+        if (rc == 0)
+            continue;
+        *ret_seq = seq;
+        *ret_kind = (enum object_kind)kind;
+        return rc;
     }
     return rc;
 }
 
-int object_row_take(sqlite3_stmt *statement, struct object_row *ret_row, struct hf_error *err)
+int object_rely(struct transaction *transaction, const struct object_id *id, uint64_t *ret_seq,
+                enum object_kind *ret_kind, struct hf_error *err)
+{
+    const struct collection *collection = &transaction->writer->collection;
+    int rc = object_seek(transaction->db, collection, id, ret_seq, ret_kind, err);
+
+    if (rc == 1) {
+        rc = collection_note(collection, transaction->db, *ret_seq, false, err);
+        return rc == HF_OK ? 1 : rc;
+    }
+    return rc;
+}
+
+int object_row_take_head(sqlite3_stmt *statement, struct object_row *ret_row, struct hf_error *err)
 {
     struct object_row row = {.seq = db_column_uint(statement, 0)};
-    int64_t size = db_column_int(statement, 5);
+    int64_t kind = db_column_int(statement, 3), size = db_column_int(statement, 5);
 
     if (!join_id(db_column_int(statement, 1), db_column_blob(statement, 2), &row.id) || size < 0 ||
         size > OBJECT_MAX_SIZE)
         return hf_fail(err, HF_CORRUPT, "the row %llu of an object is damaged",
                        (unsigned long long)row.seq);
-    row.kind = (enum object_kind)db_column_int(statement, 3);
+    row.hidden = kind < 0 && kind >= -OBJECT_ROOT;
+    row.kind = (enum object_kind)(row.hidden ? -kind : kind);
     row.encoding = (enum object_encoding)db_column_int(statement, 4);
     row.size = (size_t)size;
     row.base = db_column_uint(statement, 6);
-    row.packed = db_column_blob(statement, 9);
+    row.generation = db_column_uint(statement, 7);
     *ret_row = row;
     return HF_OK;
+}
+
+int object_row_take(sqlite3_stmt *statement, struct object_row *ret_row, struct hf_error *err)
+{
+    int rc = object_row_take_head(statement, ret_row, err);
+
+    if (rc == HF_OK)
+        ret_row->packed = db_column_blob(statement, OBJECT_ROW_PACKED);
+    return rc;
+}
+
+int object_row_hide(struct db *db, const struct object_row *row, struct hf_error *err)
+{
+    const struct db_value columns[] = {
+        db_int(key_of(&row->id)),    db_blob(row->id.bytes + KEY_SIZE, REST_SIZE),
+        db_int(-(int64_t)row->kind), db_int(row->encoding),
+        db_uint(row->size),          row->base != 0 ? db_uint(row->base) : db_text(NULL),
+        db_uint(row->generation),
+    };
+
+    return db_run_summed_with(db, QUERY_OBJECT_HIDE, "object", columns, 7, db_uint(row->seq), err);
 }
 
 static int verify(const struct object_hasher *hasher, const struct object_row *row,
@@ -149,9 +191,11 @@ int object_read_row(struct db *db, const struct object_hasher *hasher, const str
     return rc;
 }
 
-/* Finds the row of an object: 1 and `*ret_statement` is on it, 0, or a failure. */
-static int find_row(struct db *db, const struct object_id *id, sqlite3_stmt **ret_statement,
-                    struct object_row *ret_row, struct hf_error *err)
+/* Finds the row of an object, or with `hidden` whatever row has its content: 1 and `*ret_statement` is on it, 0,
+ * or a failure. */
+static int find_row(struct db *db, const struct collection *collection, const struct object_id *id,
+                    bool hidden, sqlite3_stmt **ret_statement, struct object_row *ret_row,
+                    struct hf_error *err)
 {
     int rc = db_start(db, QUERY_OBJECT_GET, DB_VALUES(db_int(key_of(id))), ret_statement, err);
 
@@ -160,10 +204,22 @@ static int find_row(struct db *db, const struct object_id *id, sqlite3_stmt **re
     while ((rc = db_next(db, *ret_statement, err)) == 1) {
         if (!rest_equal(id, db_column_blob(*ret_statement, 2)))
             continue;
-        rc = object_row_take(*ret_statement, ret_row, err);
-        return rc == HF_OK ? 1 : rc;
+        rc = object_row_take_head(*ret_statement, ret_row, err);
+        if (rc != HF_OK)
+            return rc;
+        if (ret_row->hidden && !hidden)
+            continue;
+        rc = collection ? collection_shows(collection, db, ret_row->seq, err) : 1;
+        if (rc != 0)
+            return rc;
     }
     return rc;
+}
+
+int object_row_find(struct db *db, const struct collection *collection, const struct object_id *id,
+                    sqlite3_stmt **ret_statement, struct object_row *ret_row, struct hf_error *err)
+{
+    return find_row(db, collection, id, false, ret_statement, ret_row, err);
 }
 
 int object_read(struct db *db, const struct object_hasher *hasher, const struct object_id *id,
@@ -171,10 +227,11 @@ int object_read(struct db *db, const struct object_hasher *hasher, const struct 
 {
     DB_STATEMENT_AUTO *statement = NULL;
     struct object_row row;
-    int rc = find_row(db, id, &statement, &row, err);
+    int rc = find_row(db, NULL, id, false, &statement, &row, err);
 
     if (rc <= 0)
         return rc < 0 ? rc : missing(id, err);
+    row.packed = db_column_blob(statement, OBJECT_ROW_PACKED);
     return object_read_row(db, hasher, &row, content, err);
 }
 
@@ -200,8 +257,9 @@ static struct base *load_base(struct preparation *preparation, const struct obje
 
     if (!preparation->reader && readers_take(readers, &preparation->reader, NULL) != HF_OK)
         return NULL;
-    if (find_row(preparation->reader, hint, &statement, &row, NULL) != 1)
+    if (find_row(preparation->reader, NULL, hint, true, &statement, &row, NULL) != 1)
         return NULL;
+    row.packed = db_column_blob(statement, OBJECT_ROW_PACKED);
     id = row.id;
     seq = row.encoding == OBJECT_LZ4_BASE ? row.base : row.seq;
     if (row.encoding == OBJECT_LZ4_BASE)
@@ -293,18 +351,19 @@ void incoming_free(struct incoming *incoming)
 
 /* --- in the transaction ----------------------------------------------------------------------------- */
 
-/* Looks for an object, and remembers that it is there: its kind, 0, or a failure. */
+/* Looks for an object, and remembers that it is there: its kind, 0, or a failure. What is remembered came after
+ * the collection that is under way began, or was noted in it, or is marked by it. */
 static int seek_kind(struct transaction *transaction, const struct object_id *id,
                      struct hf_error *err)
 {
     struct known *known = &transaction->writer->known_objects;
     enum object_kind kind = 0;
-    uint64_t seq, generation;
+    uint64_t seq;
     int rc = known_find(known, id);
 
     if (rc != 0)
         return rc;
-    rc = object_seek(transaction->db, id, &seq, &kind, &generation, err);
+    rc = object_rely(transaction, id, &seq, &kind, err);
     if (rc != 1)
         return rc;
     known_add(known, id, kind);
@@ -326,10 +385,12 @@ int incoming_check(struct incoming *incoming, struct transaction *transaction, s
     return closure_check(&incoming->closure, kind_of, transaction, err);
 }
 
-/* Whether the row that was found as the base before the transaction is still that object's. */
+/* Whether the row that was found as the base before the transaction is still that object's, and stays. One that
+ * was put since the last sweep, or since a collection began, does. */
 static int base_is_there(struct transaction *transaction, const struct base *base,
                          struct hf_error *err)
 {
+    const struct collection *collection = &transaction->writer->collection;
     DB_STATEMENT_AUTO *statement = NULL;
     struct object_id id;
     int rc;
@@ -341,8 +402,14 @@ static int base_is_there(struct transaction *transaction, const struct base *bas
         rc = db_next(transaction->db, statement, err);
     if (rc <= 0)
         return rc;
-    return join_id(db_column_int(statement, 0), db_column_blob(statement, 1), &id) &&
-           object_id_equal(&id, &base->id);
+    if (!join_id(db_column_int(statement, 0), db_column_blob(statement, 1), &id) ||
+        !object_id_equal(&id, &base->id))
+        return 0;
+    rc = collection_keeps(collection, transaction->db, base->seq, err);
+    if (rc != 1)
+        return rc;
+    rc = collection_note(collection, transaction->db, base->seq, true, err);
+    return rc == HF_OK ? 1 : rc;
 }
 
 static int insert_row(struct transaction *transaction, const struct object *object,
@@ -375,28 +442,54 @@ static int insert_plain(struct transaction *transaction, const struct object *ob
     return insert_row(transaction, object, encoding, 0, buf_slice(&packed), err);
 }
 
-static int insert_one(struct incoming *incoming, struct transaction *transaction, size_t i,
-                      struct hf_error *err)
+static int insert_new(struct incoming *incoming, struct transaction *transaction, size_t i,
+                      uint64_t *ret_seq, struct hf_error *err)
 {
     const struct object *object = &incoming->objects[i];
     struct incoming_object *packing = &incoming->packing[i];
     struct slice packed = {incoming->packed.data + packing->packed_at, packing->packed_len};
     uint64_t base_seq = packing->base ? packing->base->seq : 0;
-    int rc = seek_kind(transaction, &object->id, err);
+    bool plain;
+    int rc = 1;
 
-    packing->seq = 0;
-    if (rc != 0)
-        return rc < 0 ? rc : HF_OK;
-    rc = 1;
     if (packing->base && packing->encoding == OBJECT_LZ4_BASE)
         rc = base_is_there(transaction, packing->base, err);
     if (rc < 0)
         return rc;
+    plain = rc == 0;
+    if (plain)
+        rc = insert_plain(transaction, object, err);
+    else
+        rc = insert_row(transaction, object, packing->encoding, base_seq, packed, err);
+    if (rc != HF_OK)
+        return rc;
+    *ret_seq = (uint64_t)sqlite3_last_insert_rowid(transaction->db->handle);
+    if (!plain)
+        packing->seq = *ret_seq;
+    return HF_OK;
+}
+
+static int insert_one(struct incoming *incoming, struct transaction *transaction, size_t i,
+                      struct hf_error *err)
+{
+    const struct object_id *id = &incoming->objects[i].id;
+    enum object_kind kind;
+    uint64_t seq;
+    int rc;
+
+    incoming->packing[i].seq = 0;
+    if (incoming->host != 0) /* the number is wanted, too */
+        rc = object_rely(transaction, id, &seq, &kind, err);
+    else
+        rc = seek_kind(transaction, id, err);
+    if (rc < 0)
+        return rc;
     if (rc == 0)
-        return insert_plain(transaction, object, err);
-    rc = insert_row(transaction, object, packing->encoding, base_seq, packed, err);
-    if (rc == HF_OK)
-        packing->seq = (uint64_t)sqlite3_last_insert_rowid(transaction->db->handle);
+        rc = insert_new(incoming, transaction, i, &seq, err);
+    else
+        rc = HF_OK;
+    if (rc == HF_OK && incoming->host != 0)
+        rc = loose_note(transaction, incoming->host, seq, err);
     return rc;
 }
 

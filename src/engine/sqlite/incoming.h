@@ -27,6 +27,7 @@ struct incoming {
     struct incoming_object *packing; /**< n of them */
     struct buf packed;
     struct closure closure;
+    uint64_t host;   /**< that they are put for: they become loose; 0: nobody */
     uint64_t sweeps; /**< of the store in the transaction */
 };
 
@@ -52,14 +53,21 @@ struct object_row {
     uint64_t seq;
     struct object_id id;
     enum object_kind kind;
+    bool hidden; /**< it is garbage, and here only because others are packed against it */
     enum object_encoding encoding;
     size_t size;
     uint64_t base; /**< seq, or 0 */
+    uint64_t generation;
     struct slice packed;
 };
 
-/** Takes the row that a statement of whole objects is on. HF_CORRUPT. */
+/** Takes the row that a statement of whole objects is on; or all of it but `packed`. HF_CORRUPT. */
 int object_row_take(sqlite3_stmt *statement, struct object_row *ret_row, struct hf_error *err);
+int object_row_take_head(sqlite3_stmt *statement, struct object_row *ret_row, struct hf_error *err);
+/** Where `packed` is in such a statement. */
+#define OBJECT_ROW_PACKED 9
+/** Lets nobody find an object any more whose row others are packed against. */
+int object_row_hide(struct db *db, const struct object_row *row, struct hf_error *err);
 /** Appends the verified content of an object. HF_MISSING, HF_CORRUPT. */
 int object_read(struct db *db, const struct object_hasher *hasher, const struct object_id *id,
                 struct buf *content, struct hf_error *err);
@@ -67,8 +75,16 @@ int object_read(struct db *db, const struct object_hasher *hasher, const struct 
 int object_read_row(struct db *db, const struct object_hasher *hasher, const struct object_row *row,
                     struct buf *content, struct hf_error *err);
 
-/** Looks for an object: 1 and its number, kind and generation, 0 when it is not there, or a failure. */
-int object_seek(struct db *db, const struct object_id *id, uint64_t *ret_seq,
-                enum object_kind *ret_kind, uint64_t *ret_generation, struct hf_error *err);
+/** Looks for an object, as far as the collection lets it be found: 1 and its number and kind, 0 when it is not
+ *  there, or a failure. */
+int object_seek(struct db *db, const struct collection *collection, const struct object_id *id,
+                uint64_t *ret_seq, enum object_kind *ret_kind, struct hf_error *err);
+/** The same in a transaction of the writer that will rely on it. */
+int object_rely(struct transaction *transaction, const struct object_id *id, uint64_t *ret_seq,
+                enum object_kind *ret_kind, struct hf_error *err);
+/** The row of an object, as for object_seek(): 1 and `*ret_statement` is on it, 0, or a failure. The row is without
+ *  `packed`. */
+int object_row_find(struct db *db, const struct collection *collection, const struct object_id *id,
+                    sqlite3_stmt **ret_statement, struct object_row *ret_row, struct hf_error *err);
 
 #endif

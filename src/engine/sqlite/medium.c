@@ -197,19 +197,37 @@ void medium_log_grew(struct medium *medium, int pages)
     pthread_mutex_unlock(&medium->lock);
 }
 
-bool medium_make_room(struct medium *medium)
+/* Takes a turn at checkpoints; end_turn() gives it back. */
+static void take_turn(struct medium *medium)
 {
-    bool done;
-
     pthread_mutex_lock(&medium->lock);
     while (medium->checkpoint_running)
         pthread_cond_wait(&medium->changed, &medium->lock);
     medium->checkpoint_running = true;
     pthread_mutex_unlock(&medium->lock);
-    done = checkpoint(medium, SQLITE_CHECKPOINT_TRUNCATE);
+}
+
+static void end_turn(struct medium *medium)
+{
     pthread_mutex_lock(&medium->lock);
     medium->checkpoint_running = false;
     pthread_cond_broadcast(&medium->changed);
     pthread_mutex_unlock(&medium->lock);
+}
+
+bool medium_make_room(struct medium *medium)
+{
+    bool done;
+
+    take_turn(medium);
+    done = checkpoint(medium, SQLITE_CHECKPOINT_TRUNCATE);
+    end_turn(medium);
     return done;
+}
+
+void medium_tidy(struct medium *medium)
+{
+    take_turn(medium);
+    checkpoint(medium, SQLITE_CHECKPOINT_PASSIVE);
+    end_turn(medium);
 }

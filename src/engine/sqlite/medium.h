@@ -53,6 +53,8 @@ int medium_sync_all(struct medium *medium, struct hf_error *err);
 
 /** To be called after a commit that left so many pages in the log. */
 void medium_log_grew(struct medium *medium, int pages);
+/** Copies what it can of the log into the store file, beside the writers. */
+void medium_tidy(struct medium *medium);
 /** Makes room: a whole checkpoint now, by the caller, that empties the log. For one who has met a full
  *  disk. Returns whether it could. */
 bool medium_make_room(struct medium *medium);

@@ -203,8 +203,8 @@ static int create_once(struct db *db, const struct store_create_options *create,
     int rc = set_number(db, "page_size", PAGE_SIZE, err);
 
     if (rc == HF_OK)
-        rc =
-            db_script(db, "PRAGMA encoding='UTF-8'; PRAGMA auto_vacuum=NONE; BEGIN IMMEDIATE", err);
+        rc = db_script(
+            db, "PRAGMA encoding='UTF-8'; PRAGMA auto_vacuum=INCREMENTAL; BEGIN IMMEDIATE", err);
     if (rc != HF_OK)
         return rc;
     rc = make(db, create ? create : &defaults, now, err);

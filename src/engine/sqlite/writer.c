@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/sqlite/session_row.h"
 
 /* One transaction takes no more than this, so that those who came first do not wait for all the rest. */
 #define BATCH_MAX 64
@@ -72,6 +73,7 @@ static void roll_back(struct writer *writer)
 static int refresh(struct writer *writer, struct hf_error *err)
 {
     DB_STATEMENT_AUTO *statement = NULL;
+    struct collection collection;
     uint32_t version = 0;
     int rc;
 
@@ -83,16 +85,43 @@ static int refresh(struct writer *writer, struct hf_error *err)
         rc = db_next(&writer->db, statement, err);
     if (rc == 0)
         return hf_fail(err, HF_CORRUPT, "the store file has lost its first row");
+    if (rc == 1)
+        rc = collection_take(statement, &collection, err);
     if (rc < 0)
         return rc;
-    if (writer->sweeps != db_column_uint(statement, 0))
+    if (writer->sweeps != db_column_uint(statement, 5))
         known_clear(&writer->known_objects);
-    writer->sweeps = db_column_uint(statement, 0);
-    writer->generation = db_column_uint(statement, 1);
-    writer->hosts = (unsigned)db_column_uint(statement, 2);
+    writer->collection = collection;
+    writer->sweeps = db_column_uint(statement, 5);
+    writer->generation = db_column_uint(statement, 6);
+    writer->hosts = (unsigned)db_column_uint(statement, 7);
     writer->epoch++;
     writer->data_version = version;
     writer->known = true;
+    return HF_OK;
+}
+
+int writer_move_collection(struct writer *writer, const struct collection *next, bool bump,
+                           struct hf_error *err)
+{
+    struct store_row row;
+    int rc = collection_write(&writer->db, next, err);
+
+    if (rc == HF_OK && bump)
+        rc = store_row_load(&writer->db, &row, err);
+    if (rc == HF_OK && bump) {
+        row.sweeps++;
+        row.generation++;
+        rc = store_row_write(&writer->db, &row, err);
+    }
+    if (rc != HF_OK)
+        return rc;
+    writer->collection = *next; /* for those that share this transaction */
+    if (bump) {
+        writer->sweeps = row.sweeps;
+        writer->generation = row.generation;
+        known_clear(&writer->known_objects);
+    }
     return HF_OK;
 }
 

@@ -19,6 +19,7 @@
 
 #include <pthread.h>
 
+#include "engine/sqlite/collection.h"
 #include "engine/sqlite/db.h"
 #include "engine/sqlite/known.h"
 #include "engine/sqlite/log_vfs.h"
@@ -61,6 +62,7 @@ struct writer {
     uint64_t epoch; /**< grows whenever it has to be read anew */
     unsigned hosts;
     uint64_t sweeps, generation;
+    struct collection collection;
     struct known known_objects;
     uint64_t transactions, writes; /**< for measurements */
     int log_pages;                 /**< after the last commit */
@@ -86,5 +88,9 @@ int writer_do(struct writer *writer, struct write *write, struct hf_error *err);
 
 /** Within a transaction: what the leader keeps is to be read anew (hosts or sweeps changed). */
 void writer_forget(struct writer *writer);
+/** Within a transaction: moves the collection on. With `bump`, all processes forget what they remember of objects,
+ *  and new objects belong to a new generation. */
+int writer_move_collection(struct writer *writer, const struct collection *next, bool bump,
+                           struct hf_error *err);
 
 #endif

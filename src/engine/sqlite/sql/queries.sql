@@ -12,7 +12,8 @@ COMMIT
 ROLLBACK
 
 -- name: writer_facts
-SELECT sweeps, generation, (SELECT count(*) FROM host WHERE state = 1) FROM store
+SELECT c.id, c.phase, c.newest, c.unswept, c.sum, s.sweeps, s.generation,
+    (SELECT count(*) FROM host WHERE state = 1) FROM store s, collection c
 
 -- The store ---------------------------------------------------------------------------------------
 
@@ -31,21 +32,89 @@ DELETE FROM setting WHERE name = ?1
 -- Objects -----------------------------------------------------------------------------------------
 
 -- name: object_seek
-SELECT seq, rest, kind, generation FROM object WHERE key = ?1
+SELECT seq, rest, kind FROM object WHERE key = ?1
 -- name: object_get
 SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object WHERE key = ?1
 -- name: object_get_seq
 SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object WHERE seq = ?1
+-- name: object_of_root
+SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object WHERE seq = ?1
 -- name: object_at
 SELECT key, rest FROM object WHERE seq = ?1
 -- name: object_insert
-INSERT INTO object (key, rest, kind, encoding, size, base, generation, sum, packed)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, ?8)
+INSERT INTO object (seq, key, rest, kind, encoding, size, base, generation, sum, packed)
+    VALUES (1 + max((SELECT coalesce(max(seq), 0) FROM object), (SELECT newest FROM collection)),
+    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, ?8)
 -- name: object_all
 SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object
     WHERE seq > ?1 ORDER BY seq LIMIT ?2
 -- name: object_totals
-SELECT count(*), coalesce(sum(size), 0), coalesce(sum(length(packed)), 0) FROM object
+SELECT count(*) FILTER (WHERE kind > 0), coalesce(sum(size) FILTER (WHERE kind > 0), 0),
+    coalesce(sum(length(packed)), 0) FROM object
+-- name: object_newest
+SELECT coalesce(max(seq), 0) FROM object
+-- name: object_count
+SELECT count(*) FROM object
+-- name: object_downward
+SELECT seq, kind, length(packed) FROM object WHERE seq <= ?1 ORDER BY seq DESC LIMIT ?2
+-- name: object_delete
+DELETE FROM object WHERE seq = ?1
+-- name: object_hide
+UPDATE object SET kind = ?3, sum = ?9 WHERE seq = ?8
+
+-- Collections -------------------------------------------------------------------------------------
+
+-- name: collection_read
+SELECT id, phase, newest, unswept, sum FROM collection
+-- name: collection_write
+INSERT OR REPLACE INTO collection VALUES (?1, ?2, ?3, ?4, ?5)
+-- name: mark_read
+SELECT page, reached, leaned, sum FROM mark WHERE page = ?1
+-- name: mark_all
+SELECT page, reached, leaned, sum FROM mark ORDER BY page
+-- name: mark_write
+INSERT OR REPLACE INTO mark VALUES (?1, ?2, ?3, ?4)
+-- name: mark_trim
+DELETE FROM mark WHERE page > ?1
+-- name: mark_count
+SELECT count(*) FROM mark
+-- name: mark_last
+SELECT coalesce((SELECT page FROM mark ORDER BY page DESC LIMIT 1 OFFSET ?1), -1)
+-- name: found_insert
+INSERT OR IGNORE INTO found VALUES (?1, ?2, ?3)
+-- name: found_some
+SELECT seq, base, sum FROM found ORDER BY seq, base LIMIT ?1
+-- name: found_count
+SELECT count(*) FROM (SELECT 1 FROM found LIMIT ?1)
+-- name: found_all
+SELECT seq, base, sum FROM found ORDER BY seq, base
+-- name: found_trim
+DELETE FROM found WHERE (seq, base) IN (SELECT seq, base FROM found LIMIT ?1)
+-- name: found_delete
+DELETE FROM found WHERE seq = ?1 AND base = ?2
+-- name: loose_insert
+INSERT OR REPLACE INTO loose VALUES (?1, ?2, ?3, ?4)
+-- name: loose_after
+SELECT host, seq, time, sum FROM loose WHERE (host, seq) > (?1, ?2) ORDER BY host, seq LIMIT ?3
+-- name: loose_all
+SELECT host, seq, time, sum FROM loose ORDER BY host, seq
+-- name: loose_next_host
+SELECT coalesce(min(host), 0) FROM loose WHERE host > ?1
+-- name: loose_delete
+DELETE FROM loose WHERE host = ?1 AND seq = ?2
+-- name: loose_host_read
+SELECT host, gone, sum FROM loose_host WHERE host = ?1
+-- name: loose_host_all
+SELECT host, gone, sum FROM loose_host ORDER BY host
+-- name: loose_host_write
+INSERT OR REPLACE INTO loose_host VALUES (?1, ?2, ?3)
+-- name: loose_host_trim
+DELETE FROM loose_host WHERE NOT EXISTS (SELECT 1 FROM loose WHERE loose.host = loose_host.host)
+-- name: space
+SELECT (SELECT freelist_count FROM pragma_freelist_count), (SELECT page_size FROM pragma_page_size),
+    (SELECT auto_vacuum FROM pragma_auto_vacuum)
+-- name: loose_host_delete
+DELETE FROM loose_host WHERE host = ?1
 
 -- Sessions ----------------------------------------------------------------------------------------
 
