@@ -75,8 +75,8 @@ int store_get(struct store *store, const struct object_id *ids, size_t n, struct
               struct hf_error *err);
 
 /** Sets ret_missing[i] where the store does not have ids[i]. With a `host`, no collection removes those that
- *  it has, nor what hangs from them, before that host session ends; with 0 the answer may be out of date at
- *  once. */
+ *  it has, nor what hangs from them, before that host session ends (those that a root reaches then: for a day
+ *  from the question on); with 0 the answer may be out of date at once. HF_FENCED: the host session is over. */
 int store_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
                   bool *ret_missing, struct hf_error *err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * A collection of garbage beside writers (ADR 21): what the phases of collection.h are for.
+ * A collection of garbage beside writers (ADR 22): what the phases of collection.h are for.
  *
  *     begin      one transaction: from now on what others find is noted. Judged is what is there by now.
  *     mark       from every root, from loose objects, and from what others have found meanwhile

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * How far a collection of garbage is, as everybody who uses the store file sees it (ADR 21). Numbers of objects
+ * How far a collection of garbage is, as everybody who uses the store file sees it (ADR 22). Numbers of objects
  * grow in the order of their arrival; a collection judges those up to `newest`, and nothing that came later.
  *
  *              begin                     switch                         the last slice
