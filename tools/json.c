@@ -5,42 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/utf8.h"
 #include "text.h"
-
-/* Length of the well-formed UTF-8 sequence at `s` (RFC 3629), or 0. */
-static size_t utf8_length(const unsigned char *s)
-{
-    size_t n = s[0] < 0x80   ? 1
-               : s[0] < 0xc2 ? 0
-               : s[0] < 0xe0 ? 2
-               : s[0] < 0xf0 ? 3
-               : s[0] < 0xf5 ? 4
-                             : 0;
-
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return n;
-}
 
 json_t *json_bytes(const char *bytes)
 {
     BUF_AUTO text = {0};
+    struct slice rest;
     json_t *string;
 
     if (!bytes)
         return json_null();
     if ((string = json_string(bytes)) != NULL)
         return string;
-    while (*bytes) {
-        size_t n = utf8_length((const unsigned char *)bytes);
-        if (buf_append(&text, n ? bytes : "\xef\xbf\xbd", n ? n : 3) != 0)
+    rest = slice_of(bytes, strlen(bytes));
+    while (rest.len > 0) {
+        size_t n = utf8_length(rest);
+
+        if (buf_append(&text, n ? rest.data : (const uint8_t *)"\xef\xbf\xbd", n ? n : 3) != 0)
             return NULL;
-        bytes += n ? n : 1;
+        rest = slice_of(rest.data + (n ? n : 1), rest.len - (n ? n : 1));
     }
     return json_stringn((const char *)text.data, text.len);
 }

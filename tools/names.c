@@ -13,7 +13,7 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int add(struct names *names, const char *name)
+int names_add(struct names *names, const char *name)
 {
     if (names->count == names->cap) {
         size_t cap = names->cap ? 2 * names->cap : 32;
@@ -47,7 +47,7 @@ int names_read(int dirfd, struct names *ret_names, struct hf_error *err)
     errno = 0;
     while (status == 0 && (entry = readdir(dir)) != NULL)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            status = add(&names, entry->d_name);
+            status = names_add(&names, entry->d_name);
     if (status == 0 && errno != 0)
         status = hf_fail(err, hf_status_from_errno(errno), "cannot list a directory: %s",
                          strerror(errno));

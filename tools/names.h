@@ -16,6 +16,8 @@ struct names {
 
 /** Reads a directory without "." and "..". `dirfd` is only borrowed. */
 int names_read(int dirfd, struct names *ret_names, struct hf_error *err);
+/** Adds a copy at the end. Returns 0 or HF_NOMEM. */
+int names_add(struct names *names, const char *name);
 void names_clear(struct names *names);
 
 /** Adds "/name" (or "name" to an empty path); the path stays NUL-terminated past its length.

@@ -515,25 +515,51 @@ static int save_record(struct build *build, struct slice name, bool linked,
                   : dirpath_put_record(&build->dirs, name, record, err);
 }
 
-int build_splice(struct build *build, const char *path, uint64_t start, uint64_t end,
-                 struct slice data, int64_t time, struct hf_error *err)
+/** Goes to a regular file and opens its content. */
+static int open_file(struct build *build, const char *path, struct slice *ret_name,
+                     struct found *ret_found, struct filemap **ret_map, struct hf_error *err)
 {
-    struct filemap *map = NULL;
-    struct found found;
-    struct slice name;
-    uint64_t size;
-    int rc = go(build, path, &name, err);
+    const struct inode_record *record = &ret_found->record;
+    int rc = go(build, path, ret_name, err);
 
     if (rc == HF_OK)
-        rc = find_existing(build, name, &found, err);
-    if (rc == HF_OK && !S_ISREG(found.record.mode))
+        rc = find_existing(build, *ret_name, ret_found, err);
+    if (rc == HF_OK && !S_ISREG(record->mode))
         rc = hf_fail(err, HF_INVAL, "it is no regular file");
     if (rc != HF_OK)
         return rc;
+    return filemap_open(build->cache, &record->content, record->size, record->allocated, ret_map,
+                        err);
+}
+
+int build_read(struct build *build, const char *path, uint64_t offset, size_t size,
+               uint8_t *ret_data, size_t *ret_len, struct hf_error *err)
+{
+    struct filemap *map;
+    struct found found;
+    struct slice name;
+    int rc = open_file(build, path, &name, &found, &map, err);
+
+    if (rc != HF_OK)
+        return rc;
+    rc = filemap_read(map, offset, size, ret_data, ret_len, err);
+    filemap_free(map);
+    return rc;
+}
+
+int build_splice(struct build *build, const char *path, uint64_t start, uint64_t end,
+                 struct slice data, int64_t time, struct hf_error *err)
+{
+    struct filemap *map;
+    struct found found;
+    struct slice name;
+    uint64_t size;
+    int rc = open_file(build, path, &name, &found, &map, err);
+
+    if (rc != HF_OK)
+        return rc;
     size = found.record.size;
-    rc = filemap_open(build->cache, &found.record.content, size, found.record.allocated, &map, err);
-    if (rc == HF_OK)
-        rc = filemap_splice(map, start, end, data, &build->sink, err);
+    rc = filemap_splice(map, start, end, data, &build->sink, err);
     if (rc == HF_OK)
         rc = save_file(build, map, &found.record, err);
     if (rc == HF_OK) {

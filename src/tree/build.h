@@ -62,6 +62,9 @@ int build_link(struct build *build, const char *path, const char *target, struct
  *  file, or shorter than `end`). */
 int build_splice(struct build *build, const char *path, uint64_t start, uint64_t end,
                  struct slice data, int64_t time, struct hf_error *err);
+/** Reads a regular file as it is now: up to `size` bytes at `offset`, short at its end. HF_NOENT, HF_INVAL. */
+int build_read(struct build *build, const char *path, uint64_t offset, size_t size,
+               uint8_t *ret_data, size_t *ret_len, struct hf_error *err);
 /** Removes a name; a directory must be empty (HF_NOTEMPTY). HF_NOENT. */
 int build_remove(struct build *build, const char *path, struct hf_error *err);
 
