@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions and what is written to them. Tokens, base versions and closures are the engine's to check. */
+#include "server/ahead.h"
 #include "server/handlers.h"
 #include "server/peer.h"
 #include "server/tenants.h"
@@ -14,6 +15,7 @@ static int fill_head(struct request *request, const struct session_head *head,
     if (rc == HF_OK) {
         reply->result_case = HOLDFAST__WIRE__REPLY__RESULT_HEAD;
         visible_note(request->peer, head->sid);
+        ahead_fill(request, kept, reply);
     }
     return rc;
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/htable.h"
+#include "server/ahead.h"
 #include "server/peer.h"
 #include "server/request.h"
 #include "store/store.h"
@@ -173,8 +174,10 @@ static void answer(struct request *requests, int status, const struct lease *lea
         requests = request->next;
         if (rc == HF_OK)
             rc = wire_fill_lease(lease, &request->arena, &reply.lease, &failure);
-        if (rc == HF_OK)
+        if (rc == HF_OK) {
             reply.result_case = HOLDFAST__WIRE__REPLY__RESULT_LEASE;
+            ahead_fill(request, &lease->head, &reply);
+        }
         request_finish(request, rc, &failure, &reply);
     }
 }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "rig.h"
+#include "wire/convert.h"
 
 static int set_up(void **state)
 {
@@ -855,6 +856,60 @@ static void a_host_sees_only_the_sessions_of_its_patterns(void **state)
     client_close(dev);
 }
 
+/* Looks for a session with this wish; returns the status, and how many objects came with the head. */
+static int find_ahead(struct client *client, const char *name, const struct object_id *known,
+                      uint32_t budget, size_t *ret_n, struct object_id *ret_root)
+{
+    Holdfast__Wire__SessionRequest session = HOLDFAST__WIRE__SESSION_REQUEST__INIT;
+    Holdfast__Wire__Request request = HOLDFAST__WIRE__REQUEST__INIT;
+    Holdfast__Wire__Ahead wish = HOLDFAST__WIRE__AHEAD__INIT;
+    Holdfast__Wire__Frame *frame;
+    int status;
+
+    if (known)
+        wish.known = wire_fill_ids(known, 1);
+    wish.budget = budget;
+    session.name = wire_fill_text(name);
+    session.ahead = &wish;
+    request.op_case = HOLDFAST__WIRE__REQUEST__OP_SESSION_FIND;
+    request.session_find = &session;
+    status = client_call(client, &request, &frame);
+    if (status != HF_OK)
+        return status;
+    *ret_n = frame->reply->n_ahead;
+    memcpy(ret_root->bytes, frame->reply->head->root.data, OBJECT_ID_SIZE);
+    frame_free(frame);
+    return HF_OK;
+}
+
+static void objects_are_sent_ahead_to_who_may_see_the_session(void **state)
+{
+    struct rig *rig = *state;
+    struct client *a, *dev;
+    struct object_id one, two;
+    uint64_t sid, token, version;
+    size_t n;
+
+    rig_start(rig);
+    a = client_host(rig, "host-a", 1);
+    dev = client_open(rig, "dev", "holdfast:agent?session=dev-*");
+    assert_int_equal(call_create(a, a->host, "one", "x", false, &sid, &token), HF_OK);
+    assert_int_equal(find_ahead(a, "one", NULL, 0, &n, &one), HF_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(find_ahead(a, "one", NULL, 65536, &n, &one), HF_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(find_ahead(a, "one", &one, 65536, &n, &one), HF_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(call_commit(a, a->host, sid, token, 1, "y", false, &version), HF_OK);
+    assert_int_equal(find_ahead(a, "one", &one, UINT32_MAX, &n, &two), HF_OK);
+    assert_true(n > 0);
+    assert_int_equal(find_ahead(a, "one", &one, 1, &n, &two), HF_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(find_ahead(dev, "one", &one, 65536, &n, &two), HF_NOENT);
+    client_close(a);
+    client_close(dev);
+}
+
 static void a_reader_changes_nothing(void **state)
 {
     struct rig *rig = *state;
@@ -929,6 +984,7 @@ int main(void)
         TEST(a_new_certificate_is_shown_after_a_reload),
         TEST(a_host_whose_rights_have_changed_comes_back_with_the_new_ones),
         TEST(a_host_sees_only_the_sessions_of_its_patterns),
+        TEST(objects_are_sent_ahead_to_who_may_see_the_session),
         TEST(a_reader_changes_nothing),
         TEST(tenants_know_nothing_of_each_other),
     };

@@ -182,6 +182,73 @@ static void walk_that_pauses_asks_again(void **state)
     tree_forget(b.tree, s, 1);
 }
 
+/* --- sent ahead ----------------------------------------------------------------------------------- */
+
+#define LINE 3000
+
+/** Nobody has seen these bytes before. */
+static void fill(char line[LINE])
+{
+    static uint64_t x = 88172645463325252ULL;
+
+    for (size_t i = 0; i < LINE; i++) {
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        line[i] = (char)('a' + x % 26);
+    }
+}
+
+static uint64_t log_inode;
+
+static void append_line(struct mount *mount)
+{
+    struct tree_handle *handle;
+    struct tree_entry entry;
+    char line[LINE];
+
+    fill(line);
+    assert_int_equal(mount_openfile(mount, "s/d/log", O_CREAT | O_WRONLY | O_APPEND, 0644, &handle),
+                     HF_OK);
+    assert_int_equal(tree_getattr(mount->tree, log_inode, &entry), HF_OK);
+    assert_int_equal(tree_append(handle, &mount->caller, (uint64_t)entry.attr.st_size, line, LINE),
+                     HF_OK);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+}
+
+/** It has been told of the commits of the other. */
+static void let_settle(struct mount *mount)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    uint64_t before;
+
+    do {
+        before = requests_of(mount);
+        nanosleep(&pause, NULL);
+    } while (requests_of(mount) != before);
+}
+
+/** The look-up brings what has changed, the grant the right to go on, and the commit is one. */
+static void hand_over_costs_a_look_up_a_grant_and_a_commit(void **state)
+{
+    uint64_t fewest = UINT64_MAX;
+    struct tree_entry entry;
+
+    (void)state;
+    assert_int_equal(mount_write_text(&a, "s/d/log", ""), HF_OK);
+    assert_int_equal(mount_lookup(&a, "s/d/log", &entry), HF_OK);
+    log_inode = entry.inode;
+    for (int i = 0; i < ROUNDS; i++) {
+        uint64_t before;
+
+        append_line(&a);
+        let_settle(&b);
+        before = requests_of(&b);
+        append_line(&b);
+        if (requests_of(&b) - before < fewest)
+            fewest = requests_of(&b) - before;
+    }
+    assert_int_equal(fewest, 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -190,6 +257,7 @@ int main(void)
         TEST(look_up_that_does_not_lead_on_asks),
         TEST(walk_of_one_thread_is_not_anothers),
         TEST(walk_that_pauses_asks_again),
+        TEST(hand_over_costs_a_look_up_a_grant_and_a_commit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@ struct ask {
     struct ask *next;
     uint64_t host, sid;
     Holdfast__Wire__LeaseRequest lease;
+    struct remote_wish wish; /* of `lease` */
     Holdfast__Wire__Request request;
     struct call *call;
 };
@@ -63,6 +64,7 @@ static int start(struct remote_store *remote, uint64_t host, uint64_t sid, uint3
     ask->host = ask->lease.host = host;
     ask->sid = ask->lease.sid = sid;
     ask->lease.wait_ms = wait_ms;
+    ask->lease.ahead = remote_wish(&remote->base, sid, NULL, &ask->wish);
     ask->request.op_case = HOLDFAST__WIRE__REQUEST__OP_LEASE_ACQUIRE;
     ask->request.lease_acquire = &ask->lease;
     rc = link_begin(&remote->link, &ask->request, host, &ask->call, err);
@@ -87,6 +89,8 @@ static int finish(struct remote_store *remote, struct ask *ask, struct lease *re
     rc = remote_check(frame->reply, HOLDFAST__WIRE__REPLY__RESULT_LEASE, err);
     if (rc == HF_OK)
         rc = wire_read_lease(frame->reply->lease, ret_lease, err);
+    if (rc == HF_OK)
+        remote_received(&remote->base, frame->reply, &ret_lease->head, NULL);
     holdfast__wire__frame__free_unpacked(frame, NULL);
     return rc;
 }

@@ -72,6 +72,7 @@ struct remote_store *remote_store_of(struct store *store)
 static void remote_free(struct remote_store *remote)
 {
     asks_release(&remote->asks, &remote->link);
+    stash_release(&remote->stash);
     link_stop(&remote->link);
     teller_stop(&remote->teller);
     tls_close(remote->tls);
@@ -107,6 +108,7 @@ int remote_store_open(const char *rest, unsigned flags, const struct clock *cloc
     pthread_mutex_init(&remote->copying, NULL);
     teller_init(&remote->teller);
     asks_init(&remote->asks);
+    stash_init(&remote->stash);
     rc = connect_to(remote, rest, clock, err);
     if (rc != HF_OK) {
         remote_free(remote);
@@ -172,6 +174,29 @@ int remote_ask(struct store *store, Holdfast__Wire__Request *request, uint64_t h
     else
         holdfast__wire__frame__free_unpacked(frame, NULL);
     return rc;
+}
+
+Holdfast__Wire__Ahead *remote_wish(struct store *store, uint64_t sid, const char *name,
+                                   struct remote_wish *wish)
+{
+    struct remote_store *remote = remote_store_of(store);
+
+    if (!remote_host_lives(&remote->link.host))
+        return NULL;
+    holdfast__wire__ahead__init(&wish->message);
+    stash_wish(&remote->stash, sid, name, &wish->known, &wish->message);
+    return &wish->message;
+}
+
+void remote_received(struct store *store, const Holdfast__Wire__Reply *reply,
+                     const struct session_head *head, const char *name)
+{
+    struct remote_store *remote = remote_store_of(store);
+
+    if (!remote_host_lives(&remote->link.host))
+        return;
+    stash_receive(&remote->stash, &store->info.hasher, reply);
+    stash_note(&remote->stash, head->sid, name, &head->root);
 }
 
 int remote_ask_number(struct store *store, Holdfast__Wire__Request *request, uint64_t host,

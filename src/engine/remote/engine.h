@@ -5,6 +5,7 @@
 
 #include "engine/remote/asks.h"
 #include "engine/remote/link.h"
+#include "engine/remote/stash.h"
 #include "store/engine.h"
 #include "wire/convert.h"
 
@@ -15,6 +16,7 @@ struct remote_store {
     struct teller teller; /* its lock is taken last */
     struct link link;
     struct asks asks;
+    struct stash stash;
     pthread_mutex_t
         copying; /* held while a copy goes in parts: the server keeps those of one; the first */
 };
@@ -39,6 +41,18 @@ int remote_ask(struct store *store, Holdfast__Wire__Request *request, uint64_t h
 /** The same for an answer that is a number. */
 int remote_ask_number(struct store *store, Holdfast__Wire__Request *request, uint64_t host,
                       uint64_t *ret_number, struct hf_error *err);
+
+/** A place for what a request for a head or a lease says of this side (stash.h), on the stack or in an ask. */
+struct remote_wish {
+    struct object_id known;
+    Holdfast__Wire__Ahead message;
+};
+/** What the request is to say; NULL: nothing, as the handle is no mount's. `name` may be NULL. */
+Holdfast__Wire__Ahead *remote_wish(struct store *store, uint64_t sid, const char *name,
+                                   struct remote_wish *wish);
+/** The answer came, and with it what the caller goes on to: keeps what was sent ahead. */
+void remote_received(struct store *store, const Holdfast__Wire__Reply *reply,
+                     const struct session_head *head, const char *name);
 
 /** Sends objects in frames of about WIRE_BATCH_BYTES, each after what it refers to. */
 int remote_upload(struct store *store, uint64_t host, const struct object *objects, size_t n,

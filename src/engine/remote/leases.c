@@ -8,15 +8,19 @@ int remote_lease_acquire(struct store *store, uint64_t host, uint64_t sid, uint3
     Holdfast__Wire__LeaseRequest lease = HOLDFAST__WIRE__LEASE_REQUEST__INIT;
     REMOTE_REQUEST(request, LEASE_ACQUIRE, lease_acquire, &lease);
     Holdfast__Wire__Frame *frame;
+    struct remote_wish wish;
     int rc;
 
     lease.host = host;
     lease.sid = sid;
     lease.wait_ms = wait_ms;
+    lease.ahead = remote_wish(store, sid, NULL, &wish);
     rc = remote_ask(store, &request, host, HOLDFAST__WIRE__REPLY__RESULT_LEASE, &frame, err);
     if (rc != HF_OK)
         return rc;
     rc = wire_read_lease(frame->reply->lease, ret_lease, err);
+    if (rc == HF_OK)
+        remote_received(store, frame->reply, &ret_lease->head, NULL);
     holdfast__wire__frame__free_unpacked(frame, NULL);
     return rc;
 }

@@ -208,6 +208,8 @@ int remote_get(struct store *store, const struct object_id *ids, size_t n, struc
 {
     int rc = HF_OK;
 
+    if (stash_take(&remote_store_of(store)->stash, ids, n, ret_contents))
+        return HF_OK;
     for (size_t count; n > 0 && rc == HF_OK; ids += count, ret_contents += count, n -= count) {
         struct wanted wanted = {
             .hasher = &store->info.hasher, .ids = ids, .contents = ret_contents};

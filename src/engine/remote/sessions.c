@@ -8,7 +8,8 @@
 
 /* --- heads ---------------------------------------------------------------------------------------------- */
 
-static int ask_head(struct store *store, Holdfast__Wire__Request *request,
+/* `name`: of a session that is looked for, or NULL. */
+static int ask_head(struct store *store, Holdfast__Wire__Request *request, const char *name,
                     struct session_head *ret_head, struct hf_error *err)
 {
     Holdfast__Wire__Frame *frame;
@@ -17,6 +18,8 @@ static int ask_head(struct store *store, Holdfast__Wire__Request *request,
     if (rc != HF_OK)
         return rc;
     rc = wire_read_head(frame->reply->head, ret_head, err);
+    if (rc == HF_OK)
+        remote_received(store, frame->reply, ret_head, name);
     holdfast__wire__frame__free_unpacked(frame, NULL);
     return rc;
 }
@@ -26,9 +29,11 @@ int remote_session_find(struct store *store, const char *name, struct session_he
 {
     Holdfast__Wire__SessionRequest session = HOLDFAST__WIRE__SESSION_REQUEST__INIT;
     REMOTE_REQUEST(request, SESSION_FIND, session_find, &session);
+    struct remote_wish wish;
 
     session.name = wire_fill_text(name);
-    return ask_head(store, &request, ret_head, err);
+    session.ahead = remote_wish(store, SHARED_SID, name, &wish);
+    return ask_head(store, &request, name, ret_head, err);
 }
 
 int remote_session_head(struct store *store, uint64_t sid, struct session_head *ret_head,
@@ -36,9 +41,11 @@ int remote_session_head(struct store *store, uint64_t sid, struct session_head *
 {
     Holdfast__Wire__SessionRequest session = HOLDFAST__WIRE__SESSION_REQUEST__INIT;
     REMOTE_REQUEST(request, SESSION_HEAD, session_head, &session);
+    struct remote_wish wish;
 
     session.sid = sid;
-    return ask_head(store, &request, ret_head, err);
+    session.ahead = remote_wish(store, sid, NULL, &wish);
+    return ask_head(store, &request, NULL, ret_head, err);
 }
 
 /* --- commits -------------------------------------------------------------------------------------------- */
@@ -151,9 +158,11 @@ int remote_commit(struct store *store, uint64_t host, const struct commit *commi
     struct step step = {.host = host};
     int rc = carry_commit(store, host, commit, carry_step, &step, err);
 
-    if (rc == HF_OK)
-        *ret_version = step.number;
-    return rc;
+    if (rc != HF_OK)
+        return rc;
+    stash_note(&remote_store_of(store)->stash, commit->sid, NULL, &commit->root);
+    *ret_version = step.number;
+    return HF_OK;
 }
 
 static int carry_rescue(struct store *store, Holdfast__Wire__Commit *message, void *arg,
