@@ -24,12 +24,16 @@ extern const struct command command_mount;
 extern const struct command command_run;
 extern const struct command command_serve;
 extern const struct command command_session_cat;
+extern const struct command command_session_delete;
 extern const struct command command_session_diff;
 extern const struct command command_session_export;
 extern const struct command command_session_import;
 extern const struct command command_session_list;
 extern const struct command command_session_log;
+extern const struct command command_session_rename;
+extern const struct command command_session_restore;
 extern const struct command command_session_show;
+extern const struct command command_session_undelete;
 extern const struct command command_stats;
 extern const struct command command_umount;
 
@@ -46,6 +50,10 @@ const struct command *const commands[] = {
     &command_session_cat,
     &command_session_export,
     &command_session_import,
+    &command_session_restore,
+    &command_session_rename,
+    &command_session_delete,
+    &command_session_undelete,
     &command_run,
     &command_lease_hold,
     &command_lease_wait,
@@ -69,7 +77,7 @@ const struct command *const commands[] = {
 /* clang-format on */
 
 const struct command_family families[] = {
-    {"session", COMMAND_SESSION, "Look into sessions and their versions"},
+    {"session", COMMAND_SESSION, "See, compare and undo sessions"},
     {"lease", COMMAND_SESSION, "See, hold and break the leases of sessions"},
     {"cert", COMMAND_SERVER, "Make certificates for a server and its hosts"},
     {"bench", COMMAND_STORE, "Measure"},
