@@ -13,6 +13,7 @@ extern const struct command command_cert_show;
 extern const struct command command_completion;
 extern const struct command command_doctor;
 extern const struct command command_fsck;
+extern const struct command command_gc;
 extern const struct command command_lease_audit;
 extern const struct command command_lease_break;
 extern const struct command command_lease_hold;
@@ -21,6 +22,9 @@ extern const struct command command_lease_show;
 extern const struct command command_lease_wait;
 extern const struct command command_lease_watch;
 extern const struct command command_mount;
+extern const struct command command_retention_apply;
+extern const struct command command_retention_set;
+extern const struct command command_retention_show;
 extern const struct command command_run;
 extern const struct command command_serve;
 extern const struct command command_session_cat;
@@ -68,6 +72,10 @@ const struct command *const commands[] = {
     &command_cert_list,
     &command_cert_show,
     &command_cert_revoke,
+    &command_gc,
+    &command_retention_show,
+    &command_retention_set,
+    &command_retention_apply,
     &command_fsck,
     &command_stats,
     &command_bench_handover,
@@ -80,6 +88,7 @@ const struct command_family families[] = {
     {"session", COMMAND_SESSION, "See, compare and undo sessions"},
     {"lease", COMMAND_SESSION, "See, hold and break the leases of sessions"},
     {"cert", COMMAND_SERVER, "Make certificates for a server and its hosts"},
+    {"retention", COMMAND_STORE, "Say what is kept for how long, and let the rest go"},
     {"bench", COMMAND_STORE, "Measure"},
     {0},
 };

@@ -21,6 +21,7 @@
 #include "mount_options.h"
 #include "notify.h"
 #include "place.h"
+#include "store/maintenance.h"
 #include "unmount.h"
 
 #define WANTED_FILES 20000
@@ -38,6 +39,8 @@ struct mounting {
     struct store *store;
     struct tree *tree;
     struct fuse_mount *mount;
+    struct identity identity;
+    struct maintenance *maintenance;
 };
 
 /* --- the mount point ------------------------------------------------------------------------------ */
@@ -185,13 +188,32 @@ static int open_tree(struct mounting *m, struct hf_error *err)
                                    .root_gid = getegid(),
                                    .kernel = fuse_mount_kernel(m->mount),
                                    .report = report};
-    struct identity identity;
-    int status = identity_read(m->place, &identity, err);
+    int status = identity_read(m->place, &m->identity, err);
 
     if (status != HF_OK)
         return status;
-    options.identity = identity.host;
+    options.identity = m->identity.host;
     return tree_open(m->store, &options, &m->tree, err);
+}
+
+/* --- maintenance ---------------------------------------------------------------------------------- */
+
+static void report_maintenance(bool failed, const char *line, void *arg)
+{
+    (void)arg;
+    log_write(failed ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", line);
+}
+
+/** Of a store of this host's; a server looks after its own. */
+static int start_maintenance(struct mounting *m, struct hf_error *err)
+{
+    const struct maintenance_options options = {.interval_ms = m->options.maintenance_ms,
+                                                .identity = &m->identity.host,
+                                                .report = report_maintenance};
+
+    if (m->options.no_maintenance || m->options.read_only || tree_is_distant(m->tree))
+        return HF_OK;
+    return maintenance_start(m->store, &options, &m->maintenance, err);
 }
 
 /* --- serving -------------------------------------------------------------------------------------- */
@@ -232,9 +254,12 @@ static int serve(struct mounting *m)
     if (status == HF_OK)
         status = open_tree(m, &err);
     if (status == HF_OK)
+        status = start_maintenance(m, &err);
+    if (status == HF_OK)
         status = fuse_mount_serve(m->mount, m->tree, m->place, on_ready, m, &err);
     note_failure(status, &err, &exit_code);
     notify_send("STOPPING=1");
+    maintenance_stop(m->maintenance);
     if (m->tree)
         note_failure(tree_close(m->tree, &err), &err, &exit_code);
     fuse_mount_free(m->mount);
@@ -292,6 +317,8 @@ const struct command command_mount = {
                "                      inuse.*.lock; empty: no claims)\n"
                "  commit_delay=TIME   until changes that no close follows are committed\n"
                "                      (default: 100ms)\n"
+               "  maintenance=TIME    how often retention and collection of an embedded store are\n"
+               "                      looked after, or off (default: 1h)\n"
                "  strict              a store that is made waits for its medium at every close\n"
                "  suid, dev, noexec … as in mount(8); options for fstab alone are passed over",
     .options = specs,

@@ -19,7 +19,8 @@ static const char *const ignored_options[] = {
     "atime",       "noatime",       "diratime", "nodiratime", "relatime", "norelatime",
     "strictatime", "nostrictatime", "lazytime", "nolazytime", NULL};
 
-static const char *const valued_options[] = {"memory", "wait", "claims", "commit_delay", NULL};
+static const char *const valued_options[] = {"memory",       "wait",        "claims",
+                                             "commit_delay", "maintenance", NULL};
 
 static bool is_listed(const char *const *list, const char *word)
 {
@@ -67,6 +68,21 @@ static int unknown_option(const char *word, struct hf_error *err)
     return hf_fail(err, HF_USAGE, "there is no mount option '%s'", word);
 }
 
+static int parse_maintenance(const char *value, struct mount_options *options)
+{
+    int status = options_parse_interval(value, &options->maintenance_ms);
+
+    options->no_maintenance = status == HF_OK && options->maintenance_ms == 0;
+    return status;
+}
+
+static const char *example_of(const char *name)
+{
+    if (strcmp(name, "memory") == 0)
+        return "256M";
+    return strcmp(name, "maintenance") == 0 ? "1h, or is off" : "500ms or 10s";
+}
+
 /** An option with a value. HF_NOENT: no such option. */
 static int parse_valued(const char *name, const char *value, struct mount_options *options)
 {
@@ -76,6 +92,8 @@ static int parse_valued(const char *name, const char *value, struct mount_option
         return options_parse_duration(value, &options->wait_ms);
     if (strcmp(name, "commit_delay") == 0)
         return options_parse_duration(value, &options->commit_delay_ms);
+    if (strcmp(name, "maintenance") == 0)
+        return parse_maintenance(value, options);
     if (strcmp(name, "claims") == 0) {
         options->claims = value;
         return HF_OK;
@@ -98,7 +116,7 @@ static int parse_word(char *word, struct mount_options *options, struct hf_error
         if (status != HF_OK)
             return hf_fail(err, HF_USAGE,
                            "'%s' is no value for the mount option '%s'; one looks like %s", value,
-                           word, strcmp(word, "memory") == 0 ? "256M" : "500ms or 10s");
+                           word, example_of(word));
         return HF_OK;
     }
     if (strcmp(word, "ro") == 0)

@@ -16,6 +16,8 @@ struct mount_options {
     uint64_t memory;          /**< bytes; 0: the default */
     uint32_t wait_ms;         /**< for a session that another host has pinned */
     uint32_t commit_delay_ms; /**< 0: the default */
+    uint32_t maintenance_ms;  /**< between two; 0: the default */
+    bool no_maintenance;
     const char *claims;       /**< patterns; NULL: the default. Points into the parsed text */
     struct buf kernel; /**< comma-separated, NUL-terminated when not empty; the caller frees it */
 };

@@ -168,6 +168,16 @@ int options_parse_duration(const char *text, uint32_t *ret_ms)
     return HF_INVAL;
 }
 
+int options_parse_interval(const char *text, uint32_t *ret_ms)
+{
+    uint32_t ms = 0;
+
+    if (strcmp(text, "off") != 0 && (options_parse_duration(text, &ms) != HF_OK || ms == 0))
+        return HF_INVAL;
+    *ret_ms = ms;
+    return HF_OK;
+}
+
 static int parse_number(const char *text, uint64_t *ret_number)
 {
     char *end;

@@ -62,5 +62,7 @@ int options_parse_size(const char *text, uint64_t *ret_size);
 /** Parses the argument of an OPTION_DURATION: a whole number of ms, s (also without a unit), m, h or d, at most
  *  49 days. 0 or HF_INVAL. */
 int options_parse_duration(const char *text, uint32_t *ret_ms);
+/** The same of something done every so often, or "off" (0). 0 or HF_INVAL. */
+int options_parse_interval(const char *text, uint32_t *ret_ms);
 
 #endif

@@ -18,8 +18,10 @@
 #include "command.h"
 #include "context.h"
 #include "file_limit.h"
+#include "identity.h"
 #include "notify.h"
 #include "server/server.h"
+#include "store/maintenance.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:7420"
 /* Of the process, besides one for each connection. */
@@ -33,6 +35,7 @@ struct serve_arguments {
     const char *pki;
     const char *certificate, *key, *ca, *crl;
     const char *rights;
+    const char *maintenance;
     uint32_t ttl_ms, drain_ms;
     uint64_t connections, host_connections;
     bool relaxed;
@@ -65,6 +68,8 @@ static const struct option_spec specs[] = {
      "N", "of one certificate's name (default: 16)"},
     {"drain", 0, OPTION_DURATION, offsetof(struct serve_arguments, drain_ms), "TIME",
      "at the end, for requests under way (default: 10s)"},
+    {"maintenance", 0, OPTION_STRING, offsetof(struct serve_arguments, maintenance), "TIME",
+     "how often retention and collection are looked after, or\noff (default: 1h)"},
     {0}};
 
 /* --- files ---------------------------------------------------------------------------------------- */
@@ -287,6 +292,15 @@ static int check_arguments(const struct serve_arguments *args, struct hf_error *
     return HF_OK;
 }
 
+static int read_maintenance(const char *text, uint32_t *ret_ms, struct hf_error *err)
+{
+    *ret_ms = MAINTENANCE_INTERVAL_MS;
+    if (text && options_parse_interval(text, ret_ms) != HF_OK)
+        return hf_fail(err, HF_USAGE, "'%s' is no value for --maintenance; one is like 1h, or off",
+                       text);
+    return HF_OK;
+}
+
 static unsigned to_limit(uint64_t value)
 {
     return value > 1000000 ? 1000000 : (unsigned)value;
@@ -299,6 +313,7 @@ static int run_serve(int argc, char **argv)
                                    .host_connections = DEFAULT_HOST_CONNECTIONS};
     struct server_options options;
     struct pki_paths paths;
+    struct identity identity;
     struct hf_error err = {0};
     BUF_AUTO url = {0};
     int exit_code, rc;
@@ -313,6 +328,11 @@ static int run_serve(int argc, char **argv)
                                       .max_connections_per_host = to_limit(args.host_connections),
                                       .drain_ms = args.drain_ms};
     rc = check_arguments(&args, &err);
+    if (rc == HF_OK)
+        rc = read_maintenance(args.maintenance, &options.maintenance_ms, &err);
+    if (rc == HF_OK)
+        rc = identity_read("holdfast serve", &identity, &err);
+    options.identity = &identity.host;
     if (rc == HF_OK)
         rc = choose_files(&args, &paths, &options.tls, &err);
     if (rc == HF_OK)

@@ -454,7 +454,7 @@ static int open_parts(struct server *server, struct hf_error *err)
     if (rc == HF_OK)
         rc = waits_new(server->loop, server->workers, &server->waits, err);
     if (rc == HF_OK)
-        rc = tenants_new(options->store_url, options->relaxed, &server->tenants, err);
+        rc = tenants_new(options, &server->tenants, err);
     return rc;
 }
 

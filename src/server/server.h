@@ -29,11 +29,13 @@ struct server_options {
     const char *rights; /**< principal_list_load(), or NULL */
     uint32_t ttl_ms;    /**< HOST_TTL_DEFAULT_MS */
     bool relaxed; /**< a close(2) waits for the medium only where the store says so; else always */
-    unsigned max_connections;          /**< 4096 */
-    unsigned max_connections_per_host; /**< 16 */
-    uint64_t max_in_flight;            /**< bytes of unanswered requests of one host: 32 MiB */
-    unsigned workers;                  /**< threads at most: 128 */
-    uint32_t drain_ms;                 /**< for requests under way at the end: 10 s */
+    unsigned max_connections;             /**< 4096 */
+    unsigned max_connections_per_host;    /**< 16 */
+    uint64_t max_in_flight;               /**< bytes of unanswered requests of one host: 32 MiB */
+    unsigned workers;                     /**< threads at most: 128 */
+    uint32_t drain_ms;                    /**< for requests under way at the end: 10 s */
+    uint32_t maintenance_ms;              /**< how often the stores are looked after; 0: never */
+    const struct host_identity *identity; /**< the server's own, for maintenance; or NULL */
 };
 
 struct server;

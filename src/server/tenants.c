@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "engine/open.h"
 #include "server/host_session.h"
+#include "server/server.h"
+#include "store/maintenance.h"
 #include "wire/principal.h"
 
 struct tenants {
-    const char *url;
-    bool relaxed;
+    const struct server_options *options;
     pthread_mutex_t lock; /**< guards what follows; held while a store is opened */
     struct tenant *first;
     unsigned count;
@@ -64,6 +66,7 @@ static void tenant_free(struct tenant *tenant)
     if (!tenant)
         return;
     host_sessions_free(tenant->hosts);
+    maintenance_stop(tenant->maintenance);
     store_close(tenant->store);
     free(tenant->name);
     free(tenant);
@@ -71,13 +74,36 @@ static void tenant_free(struct tenant *tenant)
 
 static int open_store(const struct tenants *tenants, struct tenant *tenant, struct hf_error *err)
 {
-    const struct store_create_options create = {.strict = !tenants->relaxed};
+    const struct store_create_options create = {.strict = !tenants->options->relaxed};
     BUF_AUTO url = {0};
-    int rc = tenant_url(tenants->url, tenant->name, &url, err);
+    int rc = tenant_url(tenants->options->store_url, tenant->name, &url, err);
 
     return rc == HF_OK ? store_open((const char *)url.data, STORE_CREATE, &create, NULL,
                                     &tenant->store, err)
                        : rc;
+}
+
+static void report(bool failed, const char *line, void *arg)
+{
+    const struct tenant *tenant = arg;
+    enum log_level level = failed ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+
+    if (strcmp(tenant->name, PRINCIPAL_DEFAULT_TENANT) == 0)
+        log_write(level, "%s", line);
+    else
+        log_write(level, "tenant %s: %s", tenant->name, line);
+}
+
+static int look_after(const struct tenants *tenants, struct tenant *tenant, struct hf_error *err)
+{
+    const struct maintenance_options options = {.interval_ms = tenants->options->maintenance_ms,
+                                                .identity = tenants->options->identity,
+                                                .report = report,
+                                                .arg = tenant};
+
+    if (options.interval_ms == 0)
+        return HF_OK;
+    return maintenance_start(tenant->store, &options, &tenant->maintenance, err);
 }
 
 /* The lock is held. */
@@ -97,6 +123,8 @@ static int add(struct tenants *tenants, const char *name, struct tenant **ret_te
                                 : hf_fail(err, HF_NOMEM, "out of memory");
     if (rc == HF_OK)
         rc = open_store(tenants, tenant, err);
+    if (rc == HF_OK)
+        rc = look_after(tenants, tenant, err);
     if (rc != HF_OK) {
         tenant_free(tenant);
         return rc;
@@ -135,7 +163,8 @@ struct tenant *tenants_first(struct tenants *tenants)
     return first;
 }
 
-int tenants_new(const char *url, bool relaxed, struct tenants **ret_tenants, struct hf_error *err)
+int tenants_new(const struct server_options *options, struct tenants **ret_tenants,
+                struct hf_error *err)
 {
     struct tenants *tenants = calloc(1, sizeof *tenants);
     struct tenant *tenant;
@@ -143,8 +172,7 @@ int tenants_new(const char *url, bool relaxed, struct tenants **ret_tenants, str
 
     if (!tenants)
         return hf_fail(err, HF_NOMEM, "out of memory");
-    tenants->url = url;
-    tenants->relaxed = relaxed;
+    tenants->options = options;
     pthread_mutex_init(&tenants->lock, NULL);
     rc = tenants_find(tenants, PRINCIPAL_DEFAULT_TENANT, &tenant, err);
     if (rc != HF_OK) {

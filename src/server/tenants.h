@@ -15,18 +15,23 @@
 #define TENANTS_MAX 256
 
 struct host_sessions;
+struct maintenance;
+struct server_options;
 
 struct tenant {
     struct tenant *next;
     char *name;
     struct store *store;
-    struct host_sessions *hosts; /**< those that connections of this tenant serve */
+    struct host_sessions *hosts;     /**< those that connections of this tenant serve */
+    struct maintenance *maintenance; /**< or NULL */
 };
 
 struct tenants;
 
-/** Opens the default tenant's store, made strict when it is not there and unless `relaxed`. */
-int tenants_new(const char *url, bool relaxed, struct tenants **ret_tenants, struct hf_error *err);
+/** Opens the default tenant's store, made strict when it is not there and unless the options (borrowed) say
+ *  relaxed. Each store that is opened is looked after (store/maintenance.h), and the log told. */
+int tenants_new(const struct server_options *options, struct tenants **ret_tenants,
+                struct hf_error *err);
 /** Closes every store. Nothing may use one any more. NULL is fine. */
 void tenants_free(struct tenants *tenants);
 

@@ -80,6 +80,11 @@ uint64_t retention_store_limit(const struct retention *policy)
     return policy->store_limit;
 }
 
+bool retention_has_idle(const struct retention *policy)
+{
+    return policy->sections[SECTION_IDLE].count > 0;
+}
+
 /* --- rules as people read them ---------------------------------------------------------------------- */
 
 static const char *duration_text(int64_t ns, char text[32])

@@ -32,6 +32,8 @@ void retention_free(struct retention *policy);
 uint64_t retention_session_limit(const struct retention *policy, const char *name);
 /** The most bytes that the store may take; 0: no limit. */
 uint64_t retention_store_limit(const struct retention *policy);
+/** Whether there are rules by which idle sessions go to the trash. */
+bool retention_has_idle(const struct retention *policy);
 
 enum retention_kind {
     RETENTION_VERSION = 1,  /**< a version of a session is forgotten */
@@ -53,21 +55,25 @@ struct retention_action {
     uint64_t bytes;   /**< logical, as recorded beside it */
     const char *rule; /**< "history of sessions '*': hourly for 7 days" */
 };
-/** Not 0: stops, and is returned. */
-typedef int (*retention_visit_fn)(const struct retention_action *action, void *arg);
+/** Who looks on. Not 0 from either: it stops, and that is returned. They may call the store. */
+struct retention_watch {
+    int (*visit)(const struct retention_action *action, void *arg); /**< or NULL */
+    int (*pause)(void *arg); /**< or NULL: called between sessions, also where nothing goes */
+    void *arg;
+};
 
 /** Visits all that the policy says should go now (ns since the epoch), and changes nothing. */
 int retention_plan(struct store *store, const struct retention *policy, int64_t now,
-                   retention_visit_fn visit, void *arg, struct hf_error *err);
+                   const struct retention_watch *watch, struct hf_error *err);
 
 struct retention_totals {
     uint64_t versions, trashed, purged, rescues, snapshots;
     uint64_t skipped; /**< idle sessions that were in use after all */
 };
-/** Does it, on behalf of `host` (whose leases idle sessions are trashed under; with 0 they are skipped). `visit` (may
- *  be NULL) is told of each thing that went. `ret_totals` tells what was done, after a failure too. */
+/** Does it, on behalf of `host`, whose leases idle sessions are trashed under; with 0 they are skipped. `watch` (may
+ *  be NULL) sees each thing that went. `ret_totals` tells what was done, after a failure too. */
 int retention_apply(struct store *store, uint64_t host, const struct retention *policy, int64_t now,
-                    retention_visit_fn visit, void *arg, struct retention_totals *ret_totals,
+                    const struct retention_watch *watch, struct retention_totals *ret_totals,
                     struct hf_error *err);
 
 #endif

@@ -7,8 +7,7 @@
 struct apply {
     struct store *store;
     uint64_t host;
-    retention_visit_fn visit;
-    void *arg;
+    struct retention_watch watch;
     struct retention_totals totals;
 };
 
@@ -21,10 +20,10 @@ static bool is_gone(int rc)
 static int drop_versions(struct apply *apply, const struct retention_action *actions, size_t n,
                          struct hf_error *err)
 {
-    uint64_t versions[256], dropped = 0;
+    uint64_t versions[RETENTION_AT_ONCE], dropped = 0;
     int rc = HF_OK;
 
-    assert(n <= sizeof versions / sizeof versions[0]);
+    assert(n <= RETENTION_AT_ONCE);
     for (size_t i = 0; i < n; i++)
         versions[i] = actions[i].version;
     rc = store_history_drop(apply->store, actions[0].sid, versions, n, &dropped, err);
@@ -95,18 +94,29 @@ static int take(const struct retention_action *actions, size_t n, void *arg, str
     }
     if (rc != HF_OK)
         return is_gone(rc) ? HF_OK : rc;
-    for (size_t i = 0; i < n && apply->visit && rc == HF_OK; i++)
-        rc = apply->visit(&actions[i], apply->arg);
+    for (size_t i = 0; i < n && apply->watch.visit && rc == HF_OK; i++)
+        rc = apply->watch.visit(&actions[i], apply->watch.arg);
     return rc;
 }
 
+static int pause_apply(void *arg)
+{
+    const struct apply *apply = arg;
+
+    return apply->watch.pause ? apply->watch.pause(apply->watch.arg) : 0;
+}
+
 int retention_apply(struct store *store, uint64_t host, const struct retention *policy, int64_t now,
-                    retention_visit_fn visit, void *arg, struct retention_totals *ret_totals,
+                    const struct retention_watch *watch, struct retention_totals *ret_totals,
                     struct hf_error *err)
 {
-    struct apply apply = {.store = store, .host = host, .visit = visit, .arg = arg};
-    int rc = retention_walk(store, policy, now, take, &apply, err);
+    struct apply apply = {.store = store, .host = host};
+    const struct retention_steps steps = {take, pause_apply, &apply};
+    int rc;
 
+    if (watch)
+        apply.watch = *watch;
+    rc = retention_walk(store, policy, now, &steps, err);
     *ret_totals = apply.totals;
     return rc;
 }

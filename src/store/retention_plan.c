@@ -7,9 +7,6 @@
 
 #include "store/retention_rules.h"
 
-/* So many versions go at a time: no transaction is long. */
-#define VERSIONS_AT_ONCE 256
-
 struct session {
     uint64_t sid, version;
     char *name; /* "." of the shared tree, in patterns as elsewhere */
@@ -43,8 +40,7 @@ struct walk {
     struct store *store;
     const struct retention *policy;
     int64_t now;
-    retention_take_fn take;
-    void *arg;
+    const struct retention_steps *steps;
     struct hf_error *err;
 
     struct session *sessions;
@@ -185,6 +181,16 @@ static void release(struct walk *walk)
     free(walk->versions);
 }
 
+static int take(const struct walk *walk, const struct retention_action *actions, size_t n)
+{
+    return walk->steps->take(actions, n, walk->steps->arg, walk->err);
+}
+
+static int pause_between(const struct walk *walk)
+{
+    return walk->steps->pause ? walk->steps->pause(walk->steps->arg) : HF_OK;
+}
+
 static bool is_over(const struct walk *walk, int64_t since, int64_t age)
 {
     int64_t start;
@@ -219,7 +225,7 @@ static int walk_rescue(struct walk *walk, const struct rescue *rescue)
             .bytes = rescue->bytes,
             .rule = retention_rule_text(rule, SECTION_RESCUE, KEEP_PERIODS, text)};
 
-        return walk->take(&action, 1, walk->arg, walk->err);
+        return take(walk, &action, 1);
     }
     session = session_of(walk, rescue->sid);
     if (session)
@@ -247,7 +253,7 @@ static int walk_session(struct walk *walk, struct session *session)
         return HF_OK;
     session->goes = session->in_trash;
     action.rule = retention_rule_text(rule, section, KEEP_PERIODS, text);
-    return walk->take(&action, 1, walk->arg, walk->err);
+    return take(walk, &action, 1);
 }
 
 /* --- versions --------------------------------------------------------------------------------------- */
@@ -258,14 +264,13 @@ struct batch {
     const struct session *session;
     const struct retention_rule *rule;
     char texts[KEEP_PERIODS + 1][RETENTION_TEXT]; /* each made when it is needed first */
-    struct retention_action actions[VERSIONS_AT_ONCE];
+    struct retention_action actions[RETENTION_AT_ONCE];
     size_t n;
 };
 
 static int hand_on(struct batch *batch)
 {
-    struct walk *walk = batch->walk;
-    int rc = batch->n > 0 ? walk->take(batch->actions, batch->n, walk->arg, walk->err) : HF_OK;
+    int rc = batch->n > 0 ? take(batch->walk, batch->actions, batch->n) : HF_OK;
 
     batch->n = 0;
     return rc;
@@ -285,7 +290,7 @@ static int add_version(struct batch *batch, const struct version *version)
                                                            .time = version->time,
                                                            .bytes = version->bytes,
                                                            .rule = text};
-    return batch->n == VERSIONS_AT_ONCE ? hand_on(batch) : HF_OK;
+    return batch->n == RETENTION_AT_ONCE ? hand_on(batch) : HF_OK;
 }
 
 static int drop_versions(struct walk *walk, const struct session *session,
@@ -375,7 +380,7 @@ static int drop_snapshots(struct walk *walk, const struct snapshot *snapshots,
             continue;
         action.rule = retention_rule_text(
             rule, SECTION_SNAPSHOTS, keep_period_of(&rule->keep, walk->now, action.time), text);
-        rc = walk->take(&action, 1, walk->arg, walk->err);
+        rc = take(walk, &action, 1);
     }
     return rc;
 }
@@ -414,45 +419,50 @@ static int walk_snapshots(struct walk *walk)
 /* --- all of it -------------------------------------------------------------------------------------- */
 
 int retention_walk(struct store *store, const struct retention *policy, int64_t now,
-                   retention_take_fn take, void *arg, struct hf_error *err)
+                   const struct retention_steps *steps, struct hf_error *err)
 {
-    struct walk walk = {
-        .store = store, .policy = policy, .now = now, .take = take, .arg = arg, .err = err};
+    struct walk walk = {.store = store, .policy = policy, .now = now, .steps = steps, .err = err};
     int rc = gather(&walk);
 
     for (size_t i = 0; i < walk.nrescues && rc == HF_OK; i++)
         rc = walk_rescue(&walk, &walk.rescues[i]);
     for (size_t i = 0; i < walk.nsessions && rc == HF_OK; i++)
         rc = walk_session(&walk, &walk.sessions[i]);
-    for (size_t i = 0; i < walk.nsessions && rc == HF_OK; i++)
-        rc = walk_versions(&walk, &walk.sessions[i]);
+    for (size_t i = 0; i < walk.nsessions && rc == HF_OK; i++) {
+        rc = pause_between(&walk);
+        if (rc == HF_OK)
+            rc = walk_versions(&walk, &walk.sessions[i]);
+    }
     if (rc == HF_OK)
         rc = walk_snapshots(&walk);
     release(&walk);
     return rc;
 }
 
-struct visit {
-    retention_visit_fn visit;
-    void *arg;
-};
-
 static int visit_each(const struct retention_action *actions, size_t n, void *arg,
                       struct hf_error *err)
 {
-    const struct visit *visit = arg;
+    const struct retention_watch *watch = arg;
     int rc = HF_OK;
 
     (void)err;
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = visit->visit(&actions[i], visit->arg);
+    for (size_t i = 0; i < n && watch->visit && rc == 0; i++)
+        rc = watch->visit(&actions[i], watch->arg);
     return rc;
 }
 
-int retention_plan(struct store *store, const struct retention *policy, int64_t now,
-                   retention_visit_fn visit, void *arg, struct hf_error *err)
+static int pause_watch(void *arg)
 {
-    struct visit wrapped = {visit, arg};
+    const struct retention_watch *watch = arg;
 
-    return retention_walk(store, policy, now, visit_each, &wrapped, err);
+    return watch->pause ? watch->pause(watch->arg) : 0;
+}
+
+int retention_plan(struct store *store, const struct retention *policy, int64_t now,
+                   const struct retention_watch *watch, struct hf_error *err)
+{
+    struct retention_watch copy = *watch;
+    const struct retention_steps steps = {visit_each, pause_watch, &copy};
+
+    return retention_walk(store, policy, now, &steps, err);
 }

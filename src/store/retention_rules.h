@@ -45,13 +45,16 @@ const struct retention_rule *retention_rule_of(const struct retention *policy,
 const char *retention_rule_text(const struct retention_rule *rule, enum retention_section section,
                                 enum keep_period period, char text[RETENTION_TEXT]);
 
-/**
- * Given what should go, in the order in which it may: `n` actions of one kind; more than one only of versions, of one
- * session. Not 0: the walk stops, and that is returned.
- */
-typedef int (*retention_take_fn)(const struct retention_action *actions, size_t n, void *arg,
-                                 struct hf_error *err);
+/** How a walk over all that should go is told of it. Not 0 from either: it stops, and that is returned. */
+struct retention_steps {
+    /** `n` actions of one kind; more than one only of versions, of one session: RETENTION_AT_ONCE at most. */
+    int (*take)(const struct retention_action *actions, size_t n, void *arg, struct hf_error *err);
+    int (*pause)(void *arg); /**< or NULL */
+    void *arg;
+};
+#define RETENTION_AT_ONCE 256
+
 int retention_walk(struct store *store, const struct retention *policy, int64_t now,
-                   retention_take_fn take, void *arg, struct hf_error *err);
+                   const struct retention_steps *steps, struct hf_error *err);
 
 #endif

@@ -185,6 +185,11 @@ static int register_host(struct tree *tree, struct hf_error *err)
     return rc;
 }
 
+bool tree_is_distant(const struct tree *tree)
+{
+    return tree->distant;
+}
+
 void tree_report(struct tree *tree, const char *format, ...)
 {
     char sentence[512];

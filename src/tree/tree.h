@@ -98,6 +98,9 @@ int tree_open(struct store *store, const struct tree_options *options, struct tr
               struct hf_error *err);
 /** Commits everything (strictly), releases all leases. 0, or the first failure; frees in any case. */
 int tree_close(struct tree *tree, struct hf_error *err);
+
+/** Whether the store is a server's, which looks after it. */
+bool tree_is_distant(const struct tree *tree);
 /** Commits everything dirty of all sessions, and syncs when `sync`. */
 int tree_commit_all(struct tree *tree, bool sync, struct hf_error *err);
 

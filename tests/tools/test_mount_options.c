@@ -37,6 +37,23 @@ static void options_of_ours_are_taken(void **state)
     assert_string_equal(options.claims, "");
 }
 
+static void maintenance_has_an_interval_or_is_off(void **state)
+{
+    struct mount_options options;
+    struct hf_error err = {0};
+
+    (void)state;
+    assert_int_equal(parse("maintenance=2h", &options, NULL), 0);
+    assert_int_equal(options.maintenance_ms, 2 * 3600 * 1000);
+    assert_false(options.no_maintenance);
+    assert_int_equal(parse("maintenance=off", &options, NULL), 0);
+    assert_true(options.no_maintenance);
+    assert_int_equal(parse("maintenance=off,maintenance=1h", &options, NULL), 0);
+    assert_false(options.no_maintenance);
+    assert_int_equal(parse("maintenance=0s", &options, &err), HF_USAGE);
+    assert_non_null(strstr(err.message, "or is off"));
+}
+
 static void options_for_the_kernel_are_handed_on(void **state)
 {
     struct mount_options options;
@@ -85,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_of_ours_are_taken),
+        cmocka_unit_test(maintenance_has_an_interval_or_is_off),
         cmocka_unit_test(options_for_the_kernel_are_handed_on),
         cmocka_unit_test(what_fstab_alone_knows_is_passed_over),
         cmocka_unit_test(unknown_options_and_values_are_named),
