@@ -54,6 +54,7 @@ struct retention_steps {
 };
 #define RETENTION_AT_ONCE 256
 
+/** Walks over all that should go: rescues, sessions, versions, snapshots. */
 int retention_walk(struct store *store, const struct retention *policy, int64_t now,
                    const struct retention_steps *steps, struct hf_error *err);
 
