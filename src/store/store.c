@@ -10,6 +10,10 @@
 #include "store/name.h"
 #include "store/retention.h"
 
+/* Versions, tokens and numbers of rescues in copies go no higher: more always fit, also after a restore has raised
+ * them. */
+#define COPIED_MAX (1ULL << 62)
+
 void store_close(struct store *store)
 {
     if (store)
@@ -461,20 +465,28 @@ int store_snapshot_pins(struct store *store, const char *name, pin_visit_fn visi
 /* Numbers that another store has given: those of a healthy one are far below. */
 static int check_numbers(uint64_t version, uint64_t bytes, uint64_t files, struct hf_error *err)
 {
-    if (version == 0 || version > INT64_MAX || bytes > INT64_MAX || files > INT64_MAX)
+    if (version == 0 || version > COPIED_MAX || bytes > INT64_MAX || files > INT64_MAX)
         return hf_fail(err, HF_INVAL, "a copy has a version %llu of %llu bytes in %llu files",
                        (unsigned long long)version, (unsigned long long)bytes,
                        (unsigned long long)files);
     return HF_OK;
 }
 
-static int check_copy(const struct session_copy *copy, struct hf_error *err)
+static int check_copied_name(uint64_t sid, const char *name, struct hf_error *err)
+{
+    int rc;
+
+    if (sid == SHARED_SID)
+        return name[0] == '\0' ? HF_OK : hf_fail(err, HF_INVAL, "the shared tree has no name");
+    rc = check_sid(sid, err);
+    return rc == HF_OK ? session_name_check(name, err) : rc;
+}
+
+static int check_versions(const struct session_copy *copy, struct hf_error *err)
 {
     uint64_t before = 0;
-    int rc = check_numbers(1, copy->meta.bytes, copy->meta.files, err);
+    int rc = HF_OK;
 
-    if (rc == HF_OK && copy->token > INT64_MAX / 2)
-        rc = hf_fail(err, HF_INVAL, "a copy has a fencing token beyond all bounds");
     for (size_t i = 0; i < copy->nversions && rc == HF_OK; i++) {
         const struct history_entry *entry = &copy->versions[i];
 
@@ -486,6 +498,20 @@ static int check_copy(const struct session_copy *copy, struct hf_error *err)
     return rc;
 }
 
+static int check_copy(const struct session_copy *copy, struct hf_error *err)
+{
+    int rc = check_copied_name(copy->sid, copy->name, err);
+
+    if (rc == HF_OK && copy->state != SESSION_LIVE &&
+        (copy->state != SESSION_TRASHED || copy->sid == SHARED_SID))
+        rc = hf_fail(err, HF_INVAL, "a copied session is live or in the trash");
+    if (rc == HF_OK)
+        rc = check_numbers(1, copy->meta.bytes, copy->meta.files, err);
+    if (rc == HF_OK && copy->token > COPIED_MAX)
+        rc = hf_fail(err, HF_INVAL, "a copy has a fencing token beyond all bounds");
+    return rc == HF_OK ? check_versions(copy, err) : rc;
+}
+
 static int check_pins(const struct snapshot_copy *copy, struct hf_error *err)
 {
     int rc = HF_OK;
@@ -494,7 +520,9 @@ static int check_pins(const struct snapshot_copy *copy, struct hf_error *err)
         const struct pin_info *pin = &copy->pins[i];
 
         rc = check_numbers(pin->version, pin->bytes, pin->files, err);
-        if (rc == HF_OK && (pin->sid > SID_MAX || (i > 0 && pin->sid <= pin[-1].sid)))
+        if (rc == HF_OK)
+            rc = check_copied_name(pin->sid, pin->session_name, err);
+        if (rc == HF_OK && i > 0 && pin->sid <= pin[-1].sid)
             rc = hf_fail(err, HF_INVAL, "the sessions of a snapshot's copy do not grow");
     }
     return rc;
@@ -506,11 +534,6 @@ int store_session_receive(struct store *store, const struct session_copy *copy,
     int rc = check_writable(store, err);
 
     assert(copy && copy->name && copy->versions && copy->nversions > 0);
-    if (rc == HF_OK && copy->sid != SHARED_SID) {
-        rc = check_sid(copy->sid, err);
-        if (rc == HF_OK)
-            rc = session_name_check(copy->name, err);
-    }
     if (rc == HF_OK)
         rc = check_copy(copy, err);
     if (!store->ops->session_receive)
@@ -528,7 +551,7 @@ int store_rescue_receive(struct store *store, const uint8_t origin[UUID_SIZE],
         rc = check_sid(rescue->sid, err);
     if (rc == HF_OK)
         rc = check_numbers(1, rescue->bytes, rescue->files, err);
-    if (rc == HF_OK && (rescue->id > INT64_MAX || rescue->version > INT64_MAX))
+    if (rc == HF_OK && (rescue->id > COPIED_MAX || rescue->version > COPIED_MAX))
         rc = hf_fail(err, HF_INVAL, "a rescue version has a number beyond all bounds");
     if (!store->ops->rescue_receive)
         return unsupported(store, err);

@@ -52,8 +52,9 @@ static struct history_entry version_of(uint64_t sid, size_t i)
 
 static struct pin_info pin_of(size_t i)
 {
-    static const char *const names[] = {"", "one", "another-session-of-some-length"};
-    struct pin_info pin = {.sid = i, .session_name = names[i % 3], .version = i + 1, .files = i};
+    static const char *const names[] = {"two", "one", "another-session-of-some-length"};
+    struct pin_info pin = {
+        .sid = i, .session_name = i ? names[i % 3] : "", .version = i + 1, .files = i};
 
     memset(pin.root.bytes, byte_of(9, i), sizeof pin.root.bytes);
     return pin;

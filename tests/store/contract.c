@@ -463,10 +463,9 @@ int contract_main(int argc, char **argv, const struct contract_engine *engine)
         failed += run_group("expiry", contract_expiry_tests, contract_expiry_count);
     failed += run_group("locks", contract_lock_tests, contract_lock_count);
     failed += run_group("snapshots", contract_snapshot_tests, contract_snapshot_count);
-    if (engine->keeps) {
-        failed += run_group("settings", contract_setting_tests, contract_setting_count);
-        failed += run_group("keeping", contract_keeping_tests, contract_keeping_count);
-    }
+    failed += run_group("settings", contract_setting_tests, contract_setting_count);
+    failed += run_group("keeping", contract_keeping_tests, contract_keeping_count);
+    failed += run_group("copies", contract_copy_tests, contract_copy_count);
     failed += run_group("faults", contract_fault_tests, contract_fault_count);
     if (engine->hosts)
         failed += run_group("rivals", contract_rival_tests, contract_rival_count);

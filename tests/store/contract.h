@@ -38,8 +38,6 @@ struct contract_engine {
     bool ttl;
     /** By a server, which has made the store before, and sees a host die by its connection alone. */
     bool served;
-    /** What decorators and the wire do not pass on yet. */
-    bool keeps;
     /** Turns the clock of the store at `url` on, by ns. NULL: it cannot be turned. */
     void (*turn)(const char *url, int64_t ns);
 };
@@ -141,12 +139,12 @@ extern const struct CMUnitTest contract_object_tests[], contract_session_tests[]
     contract_snapshot_tests[], contract_fault_tests[], contract_thread_tests[],
     contract_queue_tests[], contract_host_tests[], contract_ttl_tests[], contract_expiry_tests[],
     contract_rival_tests[], contract_setting_tests[], contract_keeping_tests[],
-    contract_collect_tests[];
+    contract_collect_tests[], contract_copy_tests[];
 extern const size_t contract_object_count, contract_session_count, contract_commit_count,
     contract_lease_count, contract_lock_count, contract_snapshot_count, contract_fault_count,
     contract_thread_count, contract_queue_count, contract_host_count, contract_ttl_count,
     contract_expiry_count, contract_rival_count, contract_setting_count, contract_keeping_count,
-    contract_collect_count;
+    contract_collect_count, contract_copy_count;
 
 #define CONTRACT_COUNT(tests) (sizeof(tests) / sizeof((tests)[0]))
 

@@ -66,7 +66,6 @@ int main(int argc, char **argv)
          .remove = forget,
          .hosts = true,
          .ttl = true,
-         .keeps = true,
          .turn = contract_clock_turn},
         {.name = "trace+memory",
          .new_url = new_url,

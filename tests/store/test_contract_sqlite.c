@@ -68,7 +68,6 @@ int main(int argc, char **argv)
          .durable = true,
          .hosts = true,
          .ttl = true,
-         .keeps = true,
          .turn = contract_clock_turn},
         {.name = "trace+faulty+sqlite",
          .new_url = new_url,
@@ -85,7 +84,6 @@ int main(int argc, char **argv)
          .durable = true,
          .hosts = true,
          .ttl = true,
-         .keeps = true,
          .turn = contract_clock_turn},
     };
     int failed = 0;

@@ -9,7 +9,7 @@ static int copy_string(const char *from, char **ret_to)
     return from && !*ret_to ? HF_NOMEM : HF_OK;
 }
 
-static int copy_meta(const struct session_meta *meta, struct meta_strings *ret_strings)
+int memory_meta_copy(const struct session_meta *meta, struct meta_strings *ret_strings)
 {
     struct meta_strings copy = {0};
 
@@ -42,7 +42,8 @@ int memory_session_advance(struct memory_store *handle, struct memory_session *s
     int rc = memory_reserve(&session->versions, &session->versions_cap, session->nversions,
                             sizeof version, err);
 
-    if (rc == HF_OK && commit->meta_strings_valid && copy_meta(&commit->meta, &strings) != HF_OK)
+    if (rc == HF_OK && commit->meta_strings_valid &&
+        memory_meta_copy(&commit->meta, &strings) != HF_OK)
         rc = hf_fail(err, HF_NOMEM, "out of memory");
     if (rc == HF_OK)
         rc = memory_objects_add(handle->world, closure, commit->objects, commit->nobjects, err);

@@ -211,6 +211,22 @@ static int add_host(struct memory_store *handle, const struct host_identity *ide
     return HF_OK;
 }
 
+int memory_host_add_gone(struct memory_store *handle, const struct host_identity *identity,
+                         uint64_t *ret_host, struct hf_error *err)
+{
+    struct memory_world *world = handle->world;
+    struct memory_host entry = {.registered = clock_realtime(handle->clock)};
+    int rc = memory_reserve(&world->hosts, &world->hosts_cap, world->nhosts, sizeof entry, err);
+
+    if (rc == HF_OK)
+        rc = copy_identity(identity, &entry.identity, err);
+    if (rc != HF_OK)
+        return rc;
+    world->hosts[world->nhosts++] = entry;
+    *ret_host = world->nhosts;
+    return HF_OK;
+}
+
 /* The living host session that this mount has or had; 0: none. */
 static uint64_t find_kin(const struct memory_world *world, const struct host_identity *identity,
                          enum host_kin kin)

@@ -33,7 +33,7 @@ int memory_session_live(struct memory_world *world, uint64_t sid,
     return HF_OK;
 }
 
-static struct memory_session *find_name(struct memory_world *world, const char *name)
+struct memory_session *memory_session_find_name(struct memory_world *world, const char *name)
 {
     struct hnode *node = htable_find(&world->names, hash_name(name));
 
@@ -46,7 +46,7 @@ static struct memory_session *find_name(struct memory_world *world, const char *
     return NULL;
 }
 
-static void tell_changed(struct memory_world *world, uint64_t but, uint64_t sid)
+void memory_session_tell_changed(struct memory_world *world, uint64_t but, uint64_t sid)
 {
     struct store_event event = {.kind = EVENT_SESSIONS_CHANGED, .sid = sid};
 
@@ -62,7 +62,7 @@ int memory_session_find(struct store *store, const char *name, struct session_he
 
     if (rc != HF_OK)
         return rc;
-    session = find_name(handle->world, name);
+    session = memory_session_find_name(handle->world, name);
     if (session)
         *ret_head = session->head;
     else
@@ -186,7 +186,7 @@ void memory_session_free(struct memory_session *session)
     free(session);
 }
 
-static struct memory_session *new_session(const char *name, uint64_t sid, int64_t now)
+struct memory_session *memory_session_new(const char *name, uint64_t sid, int64_t now)
 {
     struct memory_session *session = calloc(1, sizeof *session);
 
@@ -211,10 +211,18 @@ int memory_session_add_shared(struct memory_world *world, int64_t now, struct hf
 
     if (rc != HF_OK)
         return rc;
-    world->sessions[0] = new_session("", SHARED_SID, now);
+    world->sessions[0] = memory_session_new("", SHARED_SID, now);
     if (!world->sessions[0])
         return hf_fail(err, HF_NOMEM, "out of memory");
     world->nsessions = 1;
+    return HF_OK;
+}
+
+int memory_session_list_name(struct memory_world *world, struct memory_session *session,
+                             struct hf_error *err)
+{
+    if (htable_insert(&world->names, &session->by_name, hash_name(session->name)) != HF_OK)
+        return hf_fail(err, HF_NOMEM, "out of memory");
     return HF_OK;
 }
 
@@ -233,9 +241,7 @@ static int begin_session(struct memory_store *handle, struct memory_session *ses
         rc = memory_session_advance(handle, session, host, host ? 1 : 0, first, closure, err);
     if (rc == HF_OK && host != 0)
         rc = memory_lease_apply(handle, session, &ask, NULL, &step, err);
-    if (rc == HF_OK && htable_insert(&world->names, &session->by_name, hash_name(session->name)))
-        rc = hf_fail(err, HF_NOMEM, "out of memory");
-    return rc;
+    return rc == HF_OK ? memory_session_list_name(world, session, err) : rc;
 }
 
 static int create(struct memory_store *handle, uint64_t host, const char *name,
@@ -248,11 +254,11 @@ static int create(struct memory_store *handle, uint64_t host, const char *name,
 
     if (rc != HF_OK)
         return rc;
-    if (find_name(world, name))
+    if (memory_session_find_name(world, name))
         return hf_fail(err, HF_EXIST, "there is a session %s already", name);
     if (world->nsessions > SID_MAX)
         return hf_fail(err, HF_NOSPC, "the store has had as many sessions as it can number");
-    session = new_session(name, world->nsessions, clock_realtime(handle->clock));
+    session = memory_session_new(name, world->nsessions, clock_realtime(handle->clock));
     if (!session)
         return hf_fail(err, HF_NOMEM, "out of memory");
     rc = begin_session(handle, session, host, first, closure, err);
@@ -262,7 +268,7 @@ static int create(struct memory_store *handle, uint64_t host, const char *name,
     }
     world->sessions[world->nsessions++] = session;
     *ret_lease = (struct lease){session->head.sid, session->lease.token, session->head};
-    tell_changed(world, host, session->head.sid);
+    memory_session_tell_changed(world, host, session->head.sid);
     return HF_OK;
 }
 
@@ -317,7 +323,7 @@ int memory_session_delete(struct store *store, uint64_t host, uint64_t sid, uint
     if (rc == HF_OK)
         rc = to_trash(handle, session, host, token, err);
     if (rc == HF_OK)
-        tell_changed(handle->world, host, sid);
+        memory_session_tell_changed(handle->world, host, sid);
     memory_leave(handle);
     return rc;
 }
@@ -328,7 +334,7 @@ static int from_trash(struct memory_store *handle, struct memory_session *sessio
     struct memory_world *world = handle->world;
     int rc;
 
-    if (find_name(world, name))
+    if (memory_session_find_name(world, name))
         return hf_fail(err, HF_EXIST, "there is a session %s already", name);
     rc = memory_audit_add(handle, AUDIT_UNDELETE, session->head.sid, 0, session->lease.token, NULL,
                           err);
@@ -340,7 +346,7 @@ static int from_trash(struct memory_store *handle, struct memory_session *sessio
     session->name = name;
     session->state = SESSION_LIVE;
     session->trashed = 0;
-    tell_changed(world, 0, session->head.sid);
+    memory_session_tell_changed(world, 0, session->head.sid);
     return HF_OK;
 }
 
@@ -399,7 +405,7 @@ int memory_session_purge(struct store *store, uint64_t sid, struct hf_error *err
     if (rc == HF_OK) {
         memory_rescues_forget(handle->world, sid);
         leave_token(session);
-        tell_changed(handle->world, 0, sid);
+        memory_session_tell_changed(handle->world, 0, sid);
     }
     memory_leave(handle);
     return rc;
@@ -442,7 +448,7 @@ static int exchange(struct memory_store *handle, struct memory_session *session,
     htable_remove(&world->names, &other->by_name);
     set_name(world, session, other_name);
     set_name(world, other, name);
-    tell_changed(world, host, other->head.sid);
+    memory_session_tell_changed(world, host, other->head.sid);
     return HF_OK;
 }
 
@@ -463,7 +469,7 @@ static int replace(struct memory_store *handle, struct memory_session *session,
         return rc;
     }
     if (other)
-        tell_changed(world, host, other->head.sid);
+        memory_session_tell_changed(world, host, other->head.sid);
     htable_remove(&world->names, &session->by_name);
     free(session->name);
     set_name(world, session, copy);
@@ -474,7 +480,7 @@ static int rename_session(struct memory_store *handle, struct memory_session *se
                           uint64_t host, const char *name, enum session_rename_mode mode,
                           uint64_t other_token, struct hf_error *err)
 {
-    struct memory_session *other = find_name(handle->world, name);
+    struct memory_session *other = memory_session_find_name(handle->world, name);
 
     if (other == session)
         return HF_OK;
@@ -503,7 +509,7 @@ int memory_session_rename(struct store *store, uint64_t host, uint64_t sid, uint
     if (rc == HF_OK)
         rc = rename_session(handle, session, host, name, mode, other_token, err);
     if (rc == HF_OK)
-        tell_changed(handle->world, host, sid);
+        memory_session_tell_changed(handle->world, host, sid);
     memory_leave(handle);
     return rc;
 }

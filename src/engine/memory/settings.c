@@ -3,7 +3,7 @@
 
 #include "engine/memory/world.h"
 
-static struct memory_setting *find_setting(const struct memory_world *world, const char *name)
+struct memory_setting *memory_setting_find(const struct memory_world *world, const char *name)
 {
     for (size_t i = 0; i < world->nsettings; i++)
         if (strcmp(world->settings[i].name, name) == 0)
@@ -20,7 +20,7 @@ int memory_setting_get(struct store *store, const char *name, struct buf *ret_te
 
     if (rc != HF_OK)
         return rc;
-    setting = find_setting(handle->world, name);
+    setting = memory_setting_find(handle->world, name);
     if (!setting)
         rc = hf_fail(err, HF_NOENT, "the store has no setting %s", name);
     else if (buf_append(ret_text, setting->text.data, setting->text.len) != HF_OK)
@@ -39,7 +39,7 @@ static void forget(struct memory_world *world, struct memory_setting *setting)
 int memory_setting_write(struct memory_world *world, const char *name, struct slice text,
                          struct hf_error *err)
 {
-    struct memory_setting *old = find_setting(world, name);
+    struct memory_setting *old = memory_setting_find(world, name);
     struct memory_setting fresh = {0};
     int rc = HF_OK;
 
@@ -48,7 +48,7 @@ int memory_setting_write(struct memory_world *world, const char *name, struct sl
                             err);
         if (rc != HF_OK)
             return rc;
-        old = find_setting(world, name);
+        old = memory_setting_find(world, name);
         fresh.name = strdup(name);
         if (!fresh.name || buf_append(&fresh.text, text.data, text.len) != HF_OK) {
             free(fresh.name);

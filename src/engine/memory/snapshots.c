@@ -17,24 +17,41 @@ static bool wanted(const struct memory_session *session, const char *const *glob
     return false;
 }
 
-static int take_pin(struct memory_snapshot *snapshot, const char *name,
-                    const struct session_head *head, struct hf_error *err)
+int memory_snapshot_add_pin(struct memory_snapshot *snapshot, const struct pin_info *info,
+                            struct hf_error *err)
 {
     struct memory_pin pin = {
-        .name = strdup(name),
-        .sid = head->sid,
-        .version = head->version,
-        .bytes = head->bytes,
-        .files = head->files,
-        .time = head->time,
-        .root = head->root,
+        .name = strdup(info->session_name),
+        .sid = info->sid,
+        .version = info->version,
+        .bytes = info->bytes,
+        .files = info->files,
+        .time = info->time,
+        .root = info->root,
     };
 
     if (!pin.name)
         return hf_fail(err, HF_NOMEM, "out of memory");
     snapshot->pins[snapshot->npins++] = pin;
-    snapshot->sessions += head->sid != SHARED_SID;
+    snapshot->sessions += info->sid != SHARED_SID;
     return HF_OK;
+}
+
+static int take_pin(struct memory_snapshot *snapshot, const struct memory_session *session,
+                    struct hf_error *err)
+{
+    const struct session_head *head = &session->head;
+    struct pin_info pin = {
+        .sid = head->sid,
+        .session_name = session->name,
+        .version = head->version,
+        .root = head->root,
+        .time = head->time,
+        .bytes = head->bytes,
+        .files = head->files,
+    };
+
+    return memory_snapshot_add_pin(snapshot, &pin, err);
 }
 
 static int take_pins(struct memory_world *world, const char *const *globs, size_t n,
@@ -46,7 +63,7 @@ static int take_pins(struct memory_world *world, const char *const *globs, size_
         const struct memory_session *session = memory_session_of(world, sid);
 
         if (wanted(session, globs, n))
-            rc = take_pin(snapshot, session->name, &session->head, err);
+            rc = take_pin(snapshot, session, err);
     }
     return rc;
 }
@@ -70,38 +87,52 @@ static size_t snapshot_place(const struct memory_world *world, const char *name,
     return i;
 }
 
+struct memory_snapshot *memory_snapshot_find(struct memory_world *world, const char *name)
+{
+    bool there;
+    size_t place = snapshot_place(world, name, &there);
+
+    return there ? &world->snapshots[place] : NULL;
+}
+
+int memory_snapshot_insert(struct memory_world *world, const struct memory_snapshot *snapshot,
+                           struct hf_error *err)
+{
+    bool there;
+    size_t place = snapshot_place(world, snapshot->name, &there);
+    int rc = memory_reserve(&world->snapshots, &world->snapshots_cap, world->nsnapshots,
+                            sizeof *snapshot, err);
+
+    if (rc != HF_OK)
+        return rc;
+    memmove(&world->snapshots[place + 1], &world->snapshots[place],
+            (world->nsnapshots - place) * sizeof *snapshot);
+    world->snapshots[place] = *snapshot;
+    world->nsnapshots++;
+    return HF_OK;
+}
+
 static int add_snapshot(struct memory_store *handle, const char *name, const char *const *globs,
                         size_t n, struct hf_error *err)
 {
     struct memory_world *world = handle->world;
     struct memory_snapshot snapshot = {.time = clock_realtime(handle->clock)};
-    bool there;
-    size_t place = snapshot_place(world, name, &there);
-    int rc = memory_reserve(&world->snapshots, &world->snapshots_cap, world->nsnapshots,
-                            sizeof snapshot, err);
+    int rc;
 
-    if (rc != HF_OK)
-        return rc;
-    if (there)
+    if (memory_snapshot_find(world, name))
         return hf_fail(err, HF_EXIST, "there is a snapshot %s already", name);
     snapshot.name = strdup(name);
     snapshot.pins = calloc(world->nsessions, sizeof *snapshot.pins);
-    if (!snapshot.name || !snapshot.pins) {
-        rc = hf_fail(err, HF_NOMEM, "out of memory");
-    } else {
+    rc = snapshot.name && snapshot.pins ? HF_OK : hf_fail(err, HF_NOMEM, "out of memory");
+    if (rc == HF_OK)
         rc = take_pins(world, globs, n, &snapshot, err);
-        if (rc == HF_OK && n > 0 && snapshot.npins == 0)
-            rc = hf_fail(err, HF_NOENT, "no session matches");
-    }
-    if (rc != HF_OK) {
+    if (rc == HF_OK && n > 0 && snapshot.npins == 0)
+        rc = hf_fail(err, HF_NOENT, "no session matches");
+    if (rc == HF_OK)
+        rc = memory_snapshot_insert(world, &snapshot, err);
+    if (rc != HF_OK)
         memory_snapshot_free(&snapshot);
-        return rc;
-    }
-    memmove(&world->snapshots[place + 1], &world->snapshots[place],
-            (world->nsnapshots - place) * sizeof snapshot);
-    world->snapshots[place] = snapshot;
-    world->nsnapshots++;
-    return HF_OK;
+    return rc;
 }
 
 int memory_snapshot_create(struct store *store, const char *name, const char *const *globs,
@@ -163,14 +194,11 @@ int memory_snapshot_pins(struct store *store, const char *name, pin_visit_fn vis
 {
     struct memory_store *handle = memory_store_of(store);
     const struct memory_snapshot *snapshot;
-    size_t place;
-    bool there;
     int rc = memory_enter(handle, err);
 
     if (rc != HF_OK)
         return rc;
-    place = snapshot_place(handle->world, name, &there);
-    snapshot = there ? &handle->world->snapshots[place] : NULL;
+    snapshot = memory_snapshot_find(handle->world, name);
     if (!snapshot)
         rc = hf_fail(err, HF_NOENT, "there is no snapshot %s", name);
     for (size_t i = 0; snapshot && rc == HF_OK && i < snapshot->npins; i++) {

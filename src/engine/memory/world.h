@@ -225,6 +225,16 @@ struct memory_session *memory_session_of(struct memory_world *world, uint64_t si
 /** The same, if it is live; HF_NOENT. */
 int memory_session_live(struct memory_world *world, uint64_t sid,
                         struct memory_session **ret_session, struct hf_error *err);
+struct memory_session *memory_session_find_name(struct memory_world *world, const char *name);
+/** A new one at version 0, which the world does not have yet. NULL without memory. */
+struct memory_session *memory_session_new(const char *name, uint64_t sid, int64_t now);
+/** Lists a live session by its name. */
+int memory_session_list_name(struct memory_world *world, struct memory_session *session,
+                             struct hf_error *err);
+/** Takes a copy of the strings. */
+int memory_meta_copy(const struct session_meta *meta, struct meta_strings *ret_strings);
+/** Tells all hosts but one that a session has come, gone or been renamed. */
+void memory_session_tell_changed(struct memory_world *world, uint64_t but, uint64_t sid);
 /** Adds session 0 to a new world. */
 int memory_session_add_shared(struct memory_world *world, int64_t now, struct hf_error *err);
 /** Frees what it holds; NULL is fine of the second, which frees it too. */
@@ -304,6 +314,9 @@ struct memory_host *memory_host_of(const struct memory_world *world, uint64_t ho
 bool memory_host_alive(const struct memory_world *world, uint64_t host);
 /** 0, or HF_FENCED when `host` is not a living host session. */
 int memory_host_check(const struct memory_world *world, uint64_t host, struct hf_error *err);
+/** Adds one that is gone already. */
+int memory_host_add_gone(struct memory_store *handle, const struct host_identity *identity,
+                         uint64_t *ret_host, struct hf_error *err);
 /** When it dies if nothing is heard of it, by the wall clock; 0: never by time. */
 int64_t memory_host_expires(const struct memory_store *handle, uint64_t host);
 /** Buries the hosts whose time is over: whoever waits for their leases gets them. */
@@ -332,6 +345,14 @@ int memory_lock_test(struct store *store, uint64_t host, const struct store_lock
 /** Drops the locks of hosts that are not alive. Returns how many. */
 size_t memory_locks_purge(struct memory_world *world);
 
+/* --- copies.c --- */
+int memory_session_receive(struct store *store, const struct session_copy *copy,
+                           struct hf_error *err);
+int memory_rescue_receive(struct store *store, const uint8_t *origin,
+                          const struct rescue_info *rescue, struct hf_error *err);
+int memory_snapshot_receive(struct store *store, const struct snapshot_copy *copy,
+                            struct hf_error *err);
+
 /* --- snapshots.c: and all roots --- */
 int memory_snapshot_create(struct store *store, const char *name, const char *const *globs,
                            size_t n, struct hf_error *err);
@@ -340,6 +361,14 @@ int memory_snapshot_list(struct store *store, snapshot_visit_fn visit, void *arg
 int memory_snapshot_delete(struct store *store, const char *name, struct hf_error *err);
 int memory_snapshot_pins(struct store *store, const char *name, pin_visit_fn visit, void *arg,
                          struct hf_error *err);
+struct memory_snapshot *memory_snapshot_find(struct memory_world *world, const char *name);
+/** Takes a copy of its strings, for which `pins` has room. */
+int memory_snapshot_add_pin(struct memory_snapshot *snapshot, const struct pin_info *info,
+                            struct hf_error *err);
+/** Takes over what it holds. */
+int memory_snapshot_insert(struct memory_world *world, const struct memory_snapshot *snapshot,
+                           struct hf_error *err);
+/** Frees what it holds. */
 void memory_snapshot_free(struct memory_snapshot *snapshot);
 int memory_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_error *err);
 /** The same under the mutex. */
@@ -353,6 +382,7 @@ int memory_setting_set(struct store *store, const char *name, struct slice text,
 /** The same within a call; without bytes (data NULL) it is forgotten. */
 int memory_setting_write(struct memory_world *world, const char *name, struct slice text,
                          struct hf_error *err);
+struct memory_setting *memory_setting_find(const struct memory_world *world, const char *name);
 void memory_settings_free(struct memory_world *world);
 
 #endif

@@ -211,14 +211,20 @@ static int insert_rescue(struct rescue_write *rescue, struct transaction *transa
                          struct hf_error *err)
 {
     const struct commit *commit = rescue->commit;
+    struct rescue_info info = {
+        .id = rescue->id,
+        .sid = commit->sid,
+        .version = commit->base_version,
+        .root = commit->root,
+        .time = transaction->now,
+        .host = rescue->host,
+        .token = commit->token,
+        .bytes = commit->meta.bytes,
+        .files = commit->meta.files,
+        .reason = rescue->reason,
+    };
 
-    return db_run_summed(
-        transaction->db, QUERY_RESCUE_INSERT, "rescue",
-        DB_VALUES(db_uint(rescue->id), db_uint(commit->sid), db_uint(commit->base_version),
-                  db_blob(commit->root.bytes, OBJECT_ID_SIZE), db_int(transaction->now),
-                  db_uint(rescue->host), db_uint(commit->token), db_uint(commit->meta.bytes),
-                  db_uint(commit->meta.files), db_text(rescue->reason)),
-        err);
+    return rescue_row_insert(transaction->db, &info, err);
 }
 
 /* The same asked for again, when its answer was lost: 1 and it has its number, 0, or a failure. */

@@ -7,7 +7,8 @@
  *     sessions.c    find, head, list, rename, delete, undelete, purge
  *     commits.[ch]  commit, sync, create, rescue
  *     history.c     history, what is dropped of it, roots
- *     rescues.c     rescues: list, drop             settings.c
+ *     rescues.c     rescues: list, drop, receive    settings.c
+ *     copies.[ch]   session_receive, and what all copies need
  *     hosts.[ch] register.c   host sessions           bell.[ch]      their liveness and wake-ups
  *     roster.[ch]   who lives, in memory              events.[ch]    what they are told
  *     leases.[ch] asks.c lease_lists.c   leases       waiters.[ch]   the queues for them
@@ -93,6 +94,10 @@ int sqlite_roots(struct store *, root_visit_fn, void *, struct hf_error *);
 /* rescues.c */
 int sqlite_rescue_list(struct store *, uint64_t, rescue_visit_fn, void *, struct hf_error *);
 int sqlite_rescue_drop(struct store *, uint64_t, uint64_t, struct hf_error *);
+int sqlite_rescue_receive(struct store *, const uint8_t *, const struct rescue_info *,
+                          struct hf_error *);
+/* copies.c */
+int sqlite_session_receive(struct store *, const struct session_copy *, struct hf_error *);
 /* settings.c */
 int sqlite_setting_get(struct store *, const char *, struct buf *, struct hf_error *);
 int sqlite_setting_set(struct store *, const char *, struct slice, struct hf_error *);
@@ -132,6 +137,7 @@ int sqlite_snapshot_create(struct store *, const char *, const char *const *, si
                            struct hf_error *);
 int sqlite_snapshot_list(struct store *, snapshot_visit_fn, void *, struct hf_error *);
 int sqlite_snapshot_delete(struct store *, const char *, struct hf_error *);
+int sqlite_snapshot_receive(struct store *, const struct snapshot_copy *, struct hf_error *);
 int sqlite_snapshot_pins(struct store *, const char *, pin_visit_fn, void *, struct hf_error *);
 /* collect.c */
 int sqlite_collect(struct store *, const struct collect_options *, struct collect_totals *,

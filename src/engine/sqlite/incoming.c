@@ -385,6 +385,15 @@ int incoming_check(struct incoming *incoming, struct transaction *transaction, s
     return closure_check(&incoming->closure, kind_of, transaction, err);
 }
 
+int incoming_check_root(struct transaction *transaction, const struct object_id *root,
+                        struct hf_error *err)
+{
+    struct closure_need need = {.id = *root, .kind = OBJECT_ROOT};
+    struct closure closure = {.needs = &need, .count = 1};
+
+    return closure_check(&closure, kind_of, transaction, err);
+}
+
 /* Whether the row that was found as the base before the transaction is still that object's, and stays. One that
  * was put since the last sweep, or since a collection began, does. */
 static int base_is_there(struct transaction *transaction, const struct base *base,

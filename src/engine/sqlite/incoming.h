@@ -42,6 +42,9 @@ void incoming_free(struct incoming *incoming);
 /** HF_MISSING. */
 int incoming_check(struct incoming *incoming, struct transaction *transaction,
                    struct hf_error *err);
+/** Whether a new row may refer to this root: HF_MISSING. */
+int incoming_check_root(struct transaction *transaction, const struct object_id *root,
+                        struct hf_error *err);
 /** Adds those that are not there. */
 int incoming_insert(struct incoming *incoming, struct transaction *transaction,
                     struct hf_error *err);

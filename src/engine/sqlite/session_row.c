@@ -214,15 +214,31 @@ int session_meta_read(sqlite3_stmt *statement, int first, struct session_meta *r
     return HF_OK;
 }
 
+int history_entry_insert(struct db *db, const struct history_entry *entry, struct hf_error *err)
+{
+    return db_run_summed(db, QUERY_HISTORY_INSERT, "history",
+                         DB_VALUES(db_uint(entry->sid), db_uint(entry->version),
+                                   db_blob(entry->root.bytes, OBJECT_ID_SIZE), db_int(entry->time),
+                                   db_uint(entry->host), db_uint(entry->token),
+                                   db_uint(entry->bytes), db_uint(entry->files)),
+                         err);
+}
+
 int history_row_insert(struct db *db, const struct session_row *row, uint64_t host, uint64_t token,
                        struct hf_error *err)
 {
-    return db_run_summed(db, QUERY_HISTORY_INSERT, "history",
-                         DB_VALUES(db_uint(row->sid), db_uint(row->version),
-                                   db_blob(row->root.bytes, OBJECT_ID_SIZE), db_int(row->time),
-                                   db_uint(host), db_uint(token), db_uint(row->bytes),
-                                   db_uint(row->files)),
-                         err);
+    struct history_entry entry = {
+        .sid = row->sid,
+        .version = row->version,
+        .root = row->root,
+        .time = row->time,
+        .host = host,
+        .token = token,
+        .bytes = row->bytes,
+        .files = row->files,
+    };
+
+    return history_entry_insert(db, &entry, err);
 }
 
 /* --- events and audit --------------------------------------------------------------------------- */

@@ -72,12 +72,14 @@ int session_meta_read(sqlite3_stmt *statement, int first, struct session_meta *r
 /** A version in the history: from the row that the statement is at, and the head as a new row. */
 int history_row_read(sqlite3_stmt *statement, struct history_entry *ret_entry,
                      struct hf_error *err);
+int history_entry_insert(struct db *db, const struct history_entry *entry, struct hf_error *err);
 int history_row_insert(struct db *db, const struct session_row *row, uint64_t host, uint64_t token,
                        struct hf_error *err);
 
-/** A rescue version, and what a snapshot pins, from the row that the statement is at. Strings are borrowed until the
+/** A rescue version, also as a new row, and what a snapshot pins; from the row that the statement is at. Strings are borrowed until the
  *  next step; of a rescue's session and host only the numbers are known. */
 int rescue_row_read(sqlite3_stmt *statement, struct rescue_info *ret_info, struct hf_error *err);
+int rescue_row_insert(struct db *db, const struct rescue_info *info, struct hf_error *err);
 int pin_row_read(sqlite3_stmt *statement, struct pin_info *ret_pin, struct hf_error *err);
 int pin_row_insert(struct db *db, uint64_t snapshot, const struct pin_info *pin,
                    struct hf_error *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fnmatch.h>
 
-#include "engine/sqlite/engine.h"
-#include "engine/sqlite/session_row.h"
+#include "engine/sqlite/copies.h"
+#include "engine/sqlite/incoming.h"
 
 struct snapshot_write {
     struct write write;
@@ -104,6 +104,15 @@ static int find_snapshot(struct db *db, const char *name, uint64_t *ret_id, stru
     return 1;
 }
 
+static int insert_snapshot(const struct snapshot_write *snapshot, struct db *db, int64_t time,
+                           struct hf_error *err)
+{
+    return db_run_summed(db, QUERY_SNAPSHOT_INSERT, "snapshot",
+                         DB_VALUES(db_uint(snapshot->id), db_text(snapshot->name), db_int(time),
+                                   db_uint(snapshot->sessions), db_uint(snapshot->pins)),
+                         err);
+}
+
 static int run_create(struct write *write, struct transaction *transaction, struct hf_error *err)
 {
     struct snapshot_write *snapshot = (struct snapshot_write *)write;
@@ -120,13 +129,7 @@ static int run_create(struct write *write, struct transaction *transaction, stru
         rc = pin_all(snapshot, db, err);
     if (rc == HF_OK && snapshot->n > 0 && snapshot->pins == 0)
         return hf_fail(err, HF_NOENT, "no session matches");
-    if (rc == HF_OK)
-        rc = db_run_summed(db, QUERY_SNAPSHOT_INSERT, "snapshot",
-                           DB_VALUES(db_uint(snapshot->id), db_text(snapshot->name),
-                                     db_int(transaction->now), db_uint(snapshot->sessions),
-                                     db_uint(snapshot->pins)),
-                           err);
-    return rc;
+    return rc == HF_OK ? insert_snapshot(snapshot, db, transaction->now, err) : rc;
 }
 
 int sqlite_snapshot_create(struct store *base, const char *name, const char *const *globs, size_t n,
@@ -223,4 +226,75 @@ int sqlite_snapshot_delete(struct store *base, const char *name, struct hf_error
     struct snapshot_write snapshot = {.write = {.run = run_delete}, .name = name};
 
     return writer_do(&sqlite_store_of(base)->writer, &snapshot.write, err);
+}
+
+/* --- copies --------------------------------------------------------------------------------------- */
+
+struct receive_write {
+    struct write write;
+    const struct snapshot_copy *copy;
+};
+
+/* Whether the snapshot that is here pins what the copy does: 1, 0, or a failure. */
+static int pins_same(struct db *db, uint64_t id, const struct snapshot_copy *copy,
+                     struct hf_error *err)
+{
+    DB_STATEMENT_AUTO *statement = NULL;
+    struct pin_info pin;
+    size_t n = 0;
+    int rc = db_start(db, QUERY_SNAPSHOT_ROOTS, DB_VALUES(db_uint(id)), &statement, err);
+
+    while (rc == HF_OK && (rc = db_next(db, statement, err)) == 1) {
+        const struct pin_info *theirs = &copy->pins[n];
+
+        rc = pin_row_read(statement, &pin, err);
+        if (rc == HF_OK &&
+            (n++ == copy->npins || pin.sid != theirs->sid || pin.version != theirs->version ||
+             !object_id_equal(&pin.root, &theirs->root)))
+            return 0;
+    }
+    return rc == HF_OK ? n == copy->npins : rc;
+}
+
+static int insert_copy(struct snapshot_write *snapshot, struct transaction *transaction,
+                       const struct snapshot_copy *copy, struct hf_error *err)
+{
+    int rc = query_number(transaction->db, QUERY_SNAPSHOT_LAST, &snapshot->id, err);
+
+    snapshot->id++;
+    for (size_t i = 0; i < copy->npins && rc == HF_OK; i++) {
+        rc = incoming_check_root(transaction, &copy->pins[i].root, err);
+        if (rc == HF_OK)
+            rc = pin_row_insert(transaction->db, snapshot->id, &copy->pins[i], err);
+        snapshot->sessions += copy->pins[i].sid != SHARED_SID;
+    }
+    snapshot->pins = copy->npins;
+    if (rc == HF_OK && copy->npins > 0)
+        rc = copy_use_number(transaction, copy->pins[copy->npins - 1].sid, err);
+    return rc == HF_OK ? insert_snapshot(snapshot, transaction->db, copy->time, err) : rc;
+}
+
+static int run_receive(struct write *write, struct transaction *transaction, struct hf_error *err)
+{
+    const struct snapshot_copy *copy = ((struct receive_write *)write)->copy;
+    struct snapshot_write snapshot = {.name = copy->name};
+    int rc = copy_admit(transaction, copy->origin, err);
+
+    if (rc == HF_OK)
+        rc = find_snapshot(transaction->db, copy->name, &snapshot.id, err);
+    if (rc == 0)
+        return insert_copy(&snapshot, transaction, copy, err);
+    if (rc == 1)
+        rc = pins_same(transaction->db, snapshot.id, copy, err);
+    if (rc == 0)
+        return hf_fail(err, HF_CONFLICT, "the snapshot %s pins something else here", copy->name);
+    return rc == 1 ? HF_OK : rc;
+}
+
+int sqlite_snapshot_receive(struct store *base, const struct snapshot_copy *copy,
+                            struct hf_error *err)
+{
+    struct receive_write receive = {.write = {.run = run_receive}, .copy = copy};
+
+    return writer_do(&sqlite_store_of(base)->writer, &receive.write, err);
 }

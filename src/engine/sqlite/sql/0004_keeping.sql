@@ -102,6 +102,9 @@ CREATE TABLE setting (
     sum INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- Hosts of other stores as they are named in copies, by their number there; the mount is the other store.
+CREATE INDEX host_of_copy ON host (incarnation, mount_id) WHERE state = 2 AND pid = 0;
+
 -- Rows of objects that were damaged, as they were found.
 CREATE TABLE quarantine (
     id INTEGER PRIMARY KEY,

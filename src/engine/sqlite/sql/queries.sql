@@ -237,6 +237,8 @@ SELECT id, sid, version, root, time, host, token, bytes, files, reason, sum FROM
 -- name: rescue_of
 SELECT id, sid, version, root, time, host, token, bytes, files, reason, sum FROM rescue
     WHERE sid = ?1 ORDER BY id
+-- name: rescue_load
+SELECT id, sid, version, root, time, host, token, bytes, files, reason, sum FROM rescue WHERE id = ?1
 -- name: rescue_delete
 DELETE FROM rescue WHERE id = ?2 AND sid = ?1
 -- name: rescue_delete_all
@@ -262,6 +264,8 @@ SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, pr
 -- name: host_all
 SELECT host, host_id, boot_id, mount_id, incarnation, pid, name, mount_point, principal, ttl_ms, resumed,
     state, registered, sum FROM host ORDER BY host
+-- name: host_of_copy
+SELECT host FROM host WHERE incarnation = ?1 AND mount_id = ?2 AND name = ?3 AND state = 2 AND pid = 0 LIMIT 1
 -- name: host_count
 SELECT count(*) FROM host WHERE state = 1
 
