@@ -38,6 +38,12 @@ extern const struct command command_session_rename;
 extern const struct command command_session_restore;
 extern const struct command command_session_show;
 extern const struct command command_session_undelete;
+extern const struct command command_snapshot_create;
+extern const struct command command_snapshot_delete;
+extern const struct command command_snapshot_diff;
+extern const struct command command_snapshot_list;
+extern const struct command command_snapshot_restore;
+extern const struct command command_snapshot_show;
 extern const struct command command_stats;
 extern const struct command command_umount;
 
@@ -58,6 +64,12 @@ const struct command *const commands[] = {
     &command_session_rename,
     &command_session_delete,
     &command_session_undelete,
+    &command_snapshot_create,
+    &command_snapshot_list,
+    &command_snapshot_show,
+    &command_snapshot_diff,
+    &command_snapshot_restore,
+    &command_snapshot_delete,
     &command_run,
     &command_lease_hold,
     &command_lease_wait,
@@ -86,6 +98,7 @@ const struct command *const commands[] = {
 
 const struct command_family families[] = {
     {"session", COMMAND_SESSION, "See, compare and undo sessions"},
+    {"snapshot", COMMAND_SESSION, "Pin sessions at one moment, and go back to it"},
     {"lease", COMMAND_SESSION, "See, hold and break the leases of sessions"},
     {"cert", COMMAND_SERVER, "Make certificates for a server and its hosts"},
     {"retention", COMMAND_STORE, "Say what is kept for how long, and let the rest go"},

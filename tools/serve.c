@@ -69,7 +69,7 @@ static const struct option_spec specs[] = {
     {"drain", 0, OPTION_DURATION, offsetof(struct serve_arguments, drain_ms), "TIME",
      "at the end, for requests under way (default: 10s)"},
     {"maintenance", 0, OPTION_STRING, offsetof(struct serve_arguments, maintenance), "TIME",
-     "how often retention and collection are looked after, or\noff (default: 1h)"},
+     "how often retention and collection are looked after,\nor off (default: 1h)"},
     {0}};
 
 /* --- files ---------------------------------------------------------------------------------------- */

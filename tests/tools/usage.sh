@@ -7,7 +7,7 @@
 run 0 --help
 out '^Usage: holdfast'
 out '^  session .*: list, show, '
-[ "$(wc -l <"$scratch/out")" -le 40 ] || fail 'the help does not fit a screen'
+[ "$(wc -l <"$scratch/out")" -le 48 ] || fail 'the help does not fit a screen'
 awk 'length > 82 { exit 1 }' "$scratch/out" || fail 'the help is too wide'
 [ -s "$scratch/err" ] && fail 'help is no error'
 run 0 --version
