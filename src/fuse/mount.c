@@ -161,19 +161,12 @@ static bool interrupted(void *arg)
     return fuse_ops_interrupted();
 }
 
-static uint64_t caller(void *arg)
-{
-    (void)arg;
-    return fuse_ops_caller();
-}
-
 struct tree_kernel fuse_mount_kernel(struct fuse_mount *mount)
 {
     return (struct tree_kernel){.inval_entry = inval_entry,
                                 .expire_entry = expire_entry,
                                 .inval_inode = inval_inode,
                                 .interrupted = interrupted,
-                                .caller = caller,
                                 .arg = mount};
 }
 

@@ -25,11 +25,6 @@ bool fuse_ops_interrupted(void)
     return current && fuse_req_interrupted(current);
 }
 
-uint64_t fuse_ops_caller(void)
-{
-    return current ? (uint64_t)fuse_req_ctx(current)->pid : 0;
-}
-
 static struct fuse_ops_state *state_of(fuse_req_t req)
 {
     current = req;

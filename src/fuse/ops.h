@@ -28,7 +28,5 @@ extern const struct fuse_lowlevel_ops fuse_ops;
 
 /** Whether the request that this thread works on was interrupted. */
 bool fuse_ops_interrupted(void);
-/** The thread for which this thread works on a request; 0: none, or not known. */
-uint64_t fuse_ops_caller(void);
 
 #endif

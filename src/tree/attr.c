@@ -19,7 +19,7 @@ int tree_getattr(struct tree *tree, uint64_t inode, struct tree_entry *ret_entry
     rc = session_lock(session);
     if (rc == HF_OK) {
         if (inode != TREE_ROOT || entry_top_moment(session) == 0.0)
-            rc = session_refresh_at(session, INODE_INO(inode));
+            rc = session_refresh(session);
         if (rc == HF_OK)
             rc = session_inode(session, INODE_INO(inode), &found);
         if (rc == HF_OK) {

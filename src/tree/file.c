@@ -145,7 +145,7 @@ static int open_for_reading(struct session *session, struct opening *opening)
 
     if (rc != HF_OK)
         return rc;
-    rc = session_refresh_at(session, opening->ino);
+    rc = session_refresh(session);
     if (rc == HF_OK)
         rc = open_inode(session, opening);
     if (rc != HF_OK)

@@ -100,11 +100,9 @@ int tree_lookup(struct tree *tree, uint64_t parent, const char *name, struct tre
         return rc;
     rc = session_lock(session);
     if (rc == HF_OK) {
-        rc = session_refresh_at(session, INODE_INO(parent));
+        rc = session_refresh(session);
         if (rc == HF_OK)
             rc = lookup_in(session, INODE_INO(parent), name, ret_entry);
-        if (rc == HF_OK)
-            walk_to(session, INODE_INO(ret_entry->inode));
         session_unlock(session);
     }
     table_put(session);

@@ -20,7 +20,7 @@ int tree_opendir(struct tree *tree, uint64_t inode, struct tree_handle **ret_han
     rc = session_lock(session);
     if (rc != HF_OK)
         goto out;
-    rc = session_refresh_at(session, INODE_INO(inode));
+    rc = session_refresh(session);
     if (rc == HF_OK)
         rc = session_inode(session, INODE_INO(inode), &dir);
     if (rc == HF_OK) {

@@ -388,7 +388,6 @@ static int refresh(struct session *session)
         return rc;
     session->unsure = false;
     session->asked_at = timer_now();
-    walk_begin(session);
     if (head.version == session->version)
         return HF_OK;
     if (session->sink_busy) { /* the store reads from what a reload throws away */
@@ -409,11 +408,6 @@ int session_refresh(struct session *session)
     if (rc == HF_OK && !session->loaded && !session->deleted)
         rc = session_reload(session, NULL); /* the lock was let go */
     return rc;
-}
-
-int session_refresh_at(struct session *session, uint64_t ino)
-{
-    return session->loaded && walk_covers(session, ino) ? HF_OK : session_refresh(session);
 }
 
 int session_lock(struct session *session)

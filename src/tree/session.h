@@ -28,7 +28,6 @@
 #include "tree/inode.h"
 #include "tree/negatives.h"
 #include "tree/tree.h"
-#include "tree/walk.h"
 #include "tree/worker.h"
 
 /** A commit whose answer may not have come. */
@@ -89,8 +88,7 @@ struct session {
     bool news;    /* inodes have some that the kernel has not been told */
     bool telling; /* it is being told */
 
-    struct walk walk; /* the one that last asked for the head */
-    int64_t asked_at; /* when that was (timer_now()); 0: never */
+    int64_t asked_at; /* when the head was last asked for (timer_now()); 0: never */
 
     struct inode *dirty; /* list of dirty inodes */
     struct blob_sink sink;
@@ -140,8 +138,6 @@ int session_load(struct session *session, const struct session_head *head, struc
 int session_reload(struct session *session, struct hf_error *err);
 /** Without a lease, and with other hosts about: reloads when the head has moved. Locked. */
 int session_refresh(struct session *session);
-/** The same, for a request on `ino`: unless it is a step of a walk whose first one has asked (walk.h). Locked. */
-int session_refresh_at(struct session *session, uint64_t ino);
 
 /** The live inode of this number, with a reference. HF_STALE. */
 int session_inode(struct session *session, uint64_t ino, struct inode **ret_inode);

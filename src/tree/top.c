@@ -38,7 +38,6 @@ static int lookup_shared(struct tree *tree, struct slice name, struct tree_entry
         rc = directory_child(shared, shared->top, name, &inode);
     if (rc == HF_OK) {
         entry_grant(shared, inode, ret_entry);
-        walk_to(shared, inode->ino);
         inode_unref(shared, inode);
     }
     session_unlock(shared);
@@ -144,14 +143,11 @@ static int lookup_session(struct tree *tree, const char *name, struct tree_entry
         return rc;
     pthread_mutex_lock(&session->lock);
     rc = bring_up(session, name, &head);
-    walk_begin(session);
     kernel_tell_news(session);
     if (rc == HF_OK && !session->loaded)
         rc = HF_STALE; /* the lock was let go */
-    if (rc == HF_OK) {
+    if (rc == HF_OK)
         entry_grant(session, session->top, ret_entry);
-        walk_to(session, NODE_ROOT_INO);
-    }
     pthread_mutex_unlock(&session->lock);
     table_put(session);
     return rc;

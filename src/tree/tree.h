@@ -46,9 +46,6 @@ struct tree_kernel {
     /** Whether the request that this thread works on was interrupted by a signal; or NULL. It is asked on the
      *  thread that has called the tree, while it waits for another host. */
     bool (*interrupted)(void *arg);
-    /** The thread (0: not known) that has made the system call which the request of this thread is part of; or
-     *  NULL. */
-    uint64_t (*caller)(void *arg);
     void *arg;
 };
 

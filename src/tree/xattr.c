@@ -147,7 +147,7 @@ static int open_block(struct tree *tree, uint64_t number, struct session **ret_s
     rc = session_lock(session);
     if (rc != HF_OK)
         goto out;
-    rc = session_refresh_at(session, INODE_INO(number));
+    rc = session_refresh(session);
     if (rc == HF_OK)
         rc = session_inode(session, INODE_INO(number), &inode);
     if (rc == HF_OK) {
