@@ -170,6 +170,8 @@ static int run(struct request *request, Holdfast__Wire__Reply *reply, struct hf_
     bool retry = request->message->retry;
     int rc = request->progress.begun ? HF_OK : authorize(request, err);
 
+    if (rc == HF_OK && !request->progress.begun && request->peer->tenant)
+        atomic_fetch_add(&request->peer->tenant->requests, 1);
     request->progress.begun = true;
     request->more = false;
     if (rc != HF_OK)

@@ -71,8 +71,10 @@ int handle_hello(struct request *request, Holdfast__Wire__Reply *reply, struct h
 
     if (rc == HF_OK)
         rc = tenants_find(peer->server->tenants, peer->principal.tenant, &peer->tenant, err);
-    if (rc == HF_OK)
+    if (rc == HF_OK) {
+        atomic_fetch_add(&peer->tenant->connections, 1);
         rc = fill_welcome(request, reply, err);
+    }
     if (rc == HF_OK)
         log_info("%s (%s) connected: %s, %.64s", wire_conn_address(peer->conn), peer->identity,
                  role_name(peer->principal.role), hello->program);

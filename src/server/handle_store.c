@@ -36,9 +36,14 @@ int handle_snapshot_delete(struct request *request, Holdfast__Wire__Reply *reply
 
 int handle_stats(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
 {
+    struct tenant *tenant = request->peer->tenant;
     struct store_stats stats;
-    int rc = store_stats(request->peer->tenant->store, &stats, err);
+    int rc = store_stats(tenant->store, &stats, err);
 
+    if (rc != HF_OK)
+        return rc;
+    stats.connections = atomic_load(&tenant->connections);
+    stats.activity.requests = atomic_load(&tenant->requests);
     if (rc == HF_OK)
         rc = wire_fill_stats(&stats, &request->arena, &reply->stats, err);
     if (rc == HF_OK)

@@ -13,6 +13,7 @@
 #include "server/request.h"
 #include "server/server_state.h"
 #include "server/staging.h"
+#include "server/tenants.h"
 #include "server/waiting.h"
 #include "wire/convert.h"
 
@@ -31,6 +32,8 @@ void peer_unref(struct peer *peer)
 {
     if (!peer || atomic_fetch_sub(&peer->references, 1) != 1)
         return;
+    if (peer->tenant)
+        atomic_fetch_sub(&peer->tenant->connections, 1);
     if (peer->certificate_known)
         principal_release(&peer->principal);
     staging_free(peer->staging);

@@ -7,6 +7,7 @@
 #ifndef SERVER_TENANTS_H
 #define SERVER_TENANTS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/buf.h"
@@ -24,6 +25,8 @@ struct tenant {
     struct store *store;
     struct host_sessions *hosts;     /**< those that connections of this tenant serve */
     struct maintenance *maintenance; /**< or NULL */
+    atomic_uint connections;         /**< that have said hello */
+    atomic_uint_fast64_t requests;
 };
 
 struct tenants;

@@ -7,6 +7,7 @@
 #define STORE_ENGINE_H
 
 #include "store/store.h"
+#include "store/tally.h"
 
 struct store_ops {
     const char *name; /**< "sqlite", "memory", "trace", "faulty" */
@@ -82,7 +83,8 @@ struct store_ops {
 /** Embedded as the first member of every engine's own struct. */
 struct store {
     const struct store_ops *ops;
-    struct store_info info; /**< filled by the engine before it hands itself out */
+    struct store_info info;   /**< filled by the engine before it hands itself out */
+    struct store_tally tally; /**< counted by store.c */
 };
 
 #endif

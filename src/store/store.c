@@ -57,14 +57,24 @@ int store_put(struct store *store, uint64_t host, const struct object *objects, 
     assert(objects || n == 0);
     if (rc != HF_OK || n == 0)
         return rc;
-    return store->ops->put(store, host, objects, n, err);
+    rc = store->ops->put(store, host, objects, n, err);
+    if (rc == HF_OK)
+        tally_put(&store->tally, objects, n);
+    return rc;
 }
 
 int store_get(struct store *store, const struct object_id *ids, size_t n, struct buf *ret_contents,
               struct hf_error *err)
 {
+    int rc;
+
     assert(store && ((ids && ret_contents) || n == 0));
-    return n == 0 ? HF_OK : store->ops->get(store, ids, n, ret_contents, err);
+    if (n == 0)
+        return HF_OK;
+    rc = store->ops->get(store, ids, n, ret_contents, err);
+    if (rc == HF_OK)
+        tally_got(&store->tally, ret_contents, n);
+    return rc;
 }
 
 int store_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
@@ -116,7 +126,11 @@ int store_session_create(struct store *store, uint64_t host, const char *name,
         rc = session_name_check(name, err);
     if (rc == HF_OK && (first->sid != 0 || first->token != 0 || first->base_version != 0))
         rc = hf_fail(err, HF_INVAL, "the first commit of a session has no session, token or base");
-    return rc != HF_OK ? rc : store->ops->session_create(store, host, name, first, ret_lease, err);
+    if (rc == HF_OK)
+        rc = store->ops->session_create(store, host, name, first, ret_lease, err);
+    if (rc == HF_OK)
+        tally_put(&store->tally, first->objects, first->nobjects);
+    return rc;
 }
 
 int store_session_rename(struct store *store, uint64_t host, uint64_t sid, uint64_t token,
@@ -180,7 +194,11 @@ int store_commit(struct store *store, uint64_t host, const struct commit *commit
         rc = check_sid(commit->sid, err);
     if (rc == HF_OK && commit->sid == SHARED_SID && commit->token != 0)
         rc = hf_fail(err, HF_INVAL, "the shared tree is committed without a lease");
-    return rc != HF_OK ? rc : store->ops->commit(store, host, commit, ret_version, err);
+    if (rc == HF_OK)
+        rc = store->ops->commit(store, host, commit, ret_version, err);
+    if (rc == HF_OK)
+        tally_put(&store->tally, commit->objects, commit->nobjects);
+    return rc;
 }
 
 int store_sync(struct store *store, struct hf_error *err)
@@ -222,7 +240,11 @@ int store_rescue(struct store *store, uint64_t host, const struct commit *commit
     assert(commit && reason && ret_rescue_id && (commit->objects || commit->nobjects == 0));
     if (rc == HF_OK && commit->sid != SHARED_SID)
         rc = check_sid(commit->sid, err);
-    return rc != HF_OK ? rc : store->ops->rescue(store, host, commit, reason, ret_rescue_id, err);
+    if (rc == HF_OK)
+        rc = store->ops->rescue(store, host, commit, reason, ret_rescue_id, err);
+    if (rc == HF_OK)
+        tally_put(&store->tally, commit->objects, commit->nobjects);
+    return rc;
 }
 
 int store_rescue_list(struct store *store, uint64_t sid, rescue_visit_fn visit, void *arg,

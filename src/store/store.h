@@ -296,7 +296,7 @@ int store_collect(struct store *store, const struct collect_options *options,
 int store_mend(struct store *store, const struct object_id *id, const struct object *good,
                struct hf_error *err);
 
-/** What the store holds, counted now. */
+/** What the store holds, counted now, and what its process has done. */
 int store_stats(struct store *store, struct store_stats *ret_stats, struct hf_error *err);
 
 /**

@@ -329,6 +329,23 @@ struct collect_totals {
     uint64_t longest_ns;  /**< the longest that a transaction of it held up writers */
 };
 
+/**
+ * What the process that serves the store has done with it since it opened it: the server, or the caller itself
+ * where the store is embedded (then other processes may do as much). All of them only grow; one that is smaller
+ * than before says that the process was started anew.
+ */
+struct store_activity {
+    uint64_t transactions;    /**< that changed the store: many commits can share one */
+    uint64_t syncs;           /**< of the medium: many transactions can share one */
+    uint64_t gets, got_bytes; /**< objects read, and their plain content */
+    uint64_t puts, put_bytes; /**< objects that came, likewise, whether they were new or not */
+    uint64_t known_hits,
+        known_misses; /**< references that memory knew to be there; that it did not */
+    uint64_t base_hits,
+        base_misses;   /**< contents to pack against that memory had; that it had not */
+    uint64_t requests; /**< of hosts to the server; 0 of an embedded store */
+};
+
 struct store_stats {
     uint64_t sessions, trashed;
     uint64_t versions;      /**< history rows */
@@ -337,6 +354,11 @@ struct store_stats {
     uint64_t unique_bytes;  /**< plain content of all objects, each once */
     uint64_t stored_bytes;  /**< the same as they are packed, with what they are packed against */
     uint64_t file_bytes;    /**< what the store takes on disk */
+    uint64_t commits;       /**< that its sessions ever had: the sum of their versions */
+    uint64_t leases;        /**< that are held */
+    uint64_t waiting;       /**< hosts that wait for a lease, each for each */
+    uint64_t connections;   /**< of hosts to the server, now; 0 of an embedded store */
+    struct store_activity activity;
 };
 
 enum root_kind {

@@ -606,6 +606,36 @@ int wire_read_root(const Holdfast__Wire__RootInfo *message, struct wire_arena *a
     return HF_OK;
 }
 
+static void fill_activity(const struct store_activity *activity, Holdfast__Wire__Stats *message)
+{
+    message->transactions = activity->transactions;
+    message->syncs = activity->syncs;
+    message->gets = activity->gets;
+    message->got_bytes = activity->got_bytes;
+    message->puts = activity->puts;
+    message->put_bytes = activity->put_bytes;
+    message->known_hits = activity->known_hits;
+    message->known_misses = activity->known_misses;
+    message->base_hits = activity->base_hits;
+    message->base_misses = activity->base_misses;
+    message->requests = activity->requests;
+}
+
+static struct store_activity read_activity(const Holdfast__Wire__Stats *message)
+{
+    return (struct store_activity){.transactions = message->transactions,
+                                   .syncs = message->syncs,
+                                   .gets = message->gets,
+                                   .got_bytes = message->got_bytes,
+                                   .puts = message->puts,
+                                   .put_bytes = message->put_bytes,
+                                   .known_hits = message->known_hits,
+                                   .known_misses = message->known_misses,
+                                   .base_hits = message->base_hits,
+                                   .base_misses = message->base_misses,
+                                   .requests = message->requests};
+}
+
 int wire_fill_stats(const struct store_stats *stats, struct wire_arena *arena,
                     Holdfast__Wire__Stats **ret_message, struct hf_error *err)
 {
@@ -621,6 +651,11 @@ int wire_fill_stats(const struct store_stats *stats, struct wire_arena *arena,
     message->unique_bytes = stats->unique_bytes;
     message->stored_bytes = stats->stored_bytes;
     message->file_bytes = stats->file_bytes;
+    message->commits = stats->commits;
+    message->leases = stats->leases;
+    message->waiting = stats->waiting;
+    message->connections = stats->connections;
+    fill_activity(&stats->activity, message);
     *ret_message = message;
     return HF_OK;
 }
@@ -637,7 +672,12 @@ int wire_read_stats(const Holdfast__Wire__Stats *message, struct store_stats *re
                                       .logical_bytes = message->logical_bytes,
                                       .unique_bytes = message->unique_bytes,
                                       .stored_bytes = message->stored_bytes,
-                                      .file_bytes = message->file_bytes};
+                                      .file_bytes = message->file_bytes,
+                                      .commits = message->commits,
+                                      .leases = message->leases,
+                                      .waiting = message->waiting,
+                                      .connections = message->connections,
+                                      .activity = read_activity(message)};
     return HF_OK;
 }
 

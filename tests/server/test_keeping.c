@@ -195,6 +195,29 @@ static void a_setting_is_read_by_all_and_may_be_empty(void **state)
     store_close(reader);
 }
 
+/* --- what is counted ------------------------------------------------------------------------------ */
+
+static void connections_and_requests_are_counted_by_tenant(void **state)
+{
+    struct client *client = client_host(*state, "host-a", 1);
+    struct client *stranger = client_open(*state, "other", "holdfast:agent?tenant=other");
+    struct store *admin = open_store(*state, "admin", "holdfast:admin");
+    struct store_stats before, after;
+    uint64_t version;
+
+    assert_int_equal(store_stats(admin, &before, NULL), HF_OK);
+    assert_int_equal(before.connections, 2);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(call_head(client, SHARED_SID, &version), HF_OK);
+        assert_int_equal(call_head(stranger, SHARED_SID, &version), HF_OK);
+    }
+    assert_int_equal(store_stats(admin, &after, NULL), HF_OK);
+    assert_int_equal(after.activity.requests - before.activity.requests, 4); /* and this one */
+    store_close(admin);
+    client_close(client);
+    client_close(stranger);
+}
+
 /* --- what is asked again -------------------------------------------------------------------------- */
 
 static int ask(struct client *client, int op, void *message, bool retry)
@@ -328,6 +351,7 @@ int main(void)
         TEST(rescues_of_sessions_that_do_not_match_are_not_there),
         TEST(what_is_an_admins_is_no_agents),
         TEST(a_setting_is_read_by_all_and_may_be_empty),
+        TEST(connections_and_requests_are_counted_by_tenant),
         TEST(a_purge_that_was_done_is_done),
         TEST(what_was_forgotten_is_forgotten),
         TEST(nonsense_is_refused_with_a_sentence),

@@ -64,7 +64,45 @@ static void a_setting_holds_any_bytes_up_to_its_limit(void **state)
                      HF_INVAL);
 }
 
+/* --- what is counted ------------------------------------------------------------------------------------- */
+
+static struct store_stats stats_of(struct store *store)
+{
+    struct store_stats stats;
+
+    assert_int_equal(store_stats(store, &stats, NULL), HF_OK);
+    return stats;
+}
+
+static void what_went_through_a_store_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store *store = fixture->a.store;
+    struct store_stats before = stats_of(store), after;
+    struct lease lease = contract_session(fixture, &fixture->a, "alpha", "one");
+
+    assert_int_equal(contract_commit(fixture, &fixture->a, &lease, "two"), HF_OK);
+    after = stats_of(store);
+    assert_int_equal(after.commits - before.commits, 2);
+    assert_int_equal(after.leases - before.leases, 1);
+    assert_int_equal(after.waiting, 0);
+    assert_true(after.activity.puts >= before.activity.puts + 2); /* a root each */
+    assert_true(after.activity.put_bytes > before.activity.put_bytes);
+    assert_int_equal(after.activity.gets, before.activity.gets);
+    before = after;
+    contract_assert_note(store, &lease.head.root, "two");
+    after = stats_of(store);
+    assert_true(after.activity.gets > before.activity.gets);
+    assert_true(after.activity.got_bytes > before.activity.got_bytes);
+    assert_int_equal(after.activity.puts, before.activity.puts);
+    assert_int_equal(after.commits, before.commits);
+    assert_int_equal(store_lease_release(store, fixture->a.host, lease.sid, lease.token, NULL),
+                     HF_OK);
+    assert_int_equal(stats_of(store).leases, before.leases - 1);
+}
+
 const struct CMUnitTest contract_setting_tests[] = {
+    CONTRACT_TEST(what_went_through_a_store_is_counted),
     CONTRACT_TEST(a_setting_is_kept_until_it_is_forgotten),
     CONTRACT_TEST(a_setting_holds_any_bytes_up_to_its_limit),
 };

@@ -262,6 +262,23 @@ struct root_info sample_root(struct rng *rng, struct wire_arena *arena)
     };
 }
 
+static struct store_activity sample_activity(struct rng *rng)
+{
+    return (struct store_activity){
+        .transactions = sample_number(rng),
+        .syncs = sample_number(rng),
+        .gets = sample_number(rng),
+        .got_bytes = sample_number(rng),
+        .puts = sample_number(rng),
+        .put_bytes = sample_number(rng),
+        .known_hits = sample_number(rng),
+        .known_misses = sample_number(rng),
+        .base_hits = sample_number(rng),
+        .base_misses = sample_number(rng),
+        .requests = sample_number(rng),
+    };
+}
+
 struct store_stats sample_stats(struct rng *rng)
 {
     return (struct store_stats){
@@ -273,6 +290,11 @@ struct store_stats sample_stats(struct rng *rng)
         .unique_bytes = sample_number(rng),
         .stored_bytes = sample_number(rng),
         .file_bytes = sample_number(rng),
+        .commits = sample_number(rng),
+        .leases = sample_number(rng),
+        .waiting = sample_number(rng),
+        .connections = sample_number(rng),
+        .activity = sample_activity(rng),
     };
 }
 
@@ -544,10 +566,19 @@ bool equal_root(const struct root_info *a, const struct root_info *b)
            SAME_TEXT(label) && SAME(rescue);
 }
 
+static bool equal_activity(const struct store_activity *a, const struct store_activity *b)
+{
+    return SAME(transactions) && SAME(syncs) && SAME(gets) && SAME(got_bytes) && SAME(puts) &&
+           SAME(put_bytes) && SAME(known_hits) && SAME(known_misses) && SAME(base_hits) &&
+           SAME(base_misses) && SAME(requests);
+}
+
 bool equal_stats(const struct store_stats *a, const struct store_stats *b)
 {
     return SAME(sessions) && SAME(trashed) && SAME(versions) && SAME(objects) &&
-           SAME(logical_bytes) && SAME(unique_bytes) && SAME(stored_bytes) && SAME(file_bytes);
+           SAME(logical_bytes) && SAME(unique_bytes) && SAME(stored_bytes) && SAME(file_bytes) &&
+           SAME(commits) && SAME(leases) && SAME(waiting) && SAME(connections) &&
+           equal_activity(&a->activity, &b->activity);
 }
 
 bool equal_finding(const struct check_finding *a, const struct check_finding *b)

@@ -65,9 +65,14 @@ static int memory_stats(struct store *store, struct store_stats *ret_stats, stru
         stats.logical_bytes += session->state == SESSION_LIVE ? session->head.bytes : 0;
         stats.trashed += session->state == SESSION_TRASHED;
         stats.sessions += sid != SHARED_SID && session->state == SESSION_LIVE;
+        stats.commits += session->head.version;
+        stats.leases += session->lease.host != 0;
+        for (size_t i = 0; i < session->nqueue; i++)
+            stats.waiting += session->queue[i].granted == 0;
     }
     stats.objects = world->objects.count;
     stats.unique_bytes = stats.stored_bytes = stats.file_bytes = world->content_bytes;
+    tally_tell(&store->tally, &stats.activity);
     *ret_stats = stats;
     memory_leave(handle);
     return HF_OK;

@@ -29,6 +29,7 @@ static int follow(struct link *link, struct call *call, const struct collect_opt
                   struct collect_totals *ret_totals, struct hf_error *err)
 {
     Holdfast__Wire__Frame *frame;
+    struct collect_totals totals;
     bool over = false, stopped = false;
     int rc = HF_OK;
 
@@ -40,7 +41,7 @@ static int follow(struct link *link, struct call *call, const struct collect_opt
             break;
         over = !frame->reply->more;
         if (over)
-            rc = take_end(frame->reply, ret_totals, err);
+            rc = take_end(frame->reply, &totals, err);
         else if (!stopped)
             stopped = take_progress(options, frame->reply, &arena, err) != HF_OK;
         if (stopped && !over)
@@ -48,6 +49,10 @@ static int follow(struct link *link, struct call *call, const struct collect_opt
         wire_arena_free(&arena);
         holdfast__wire__frame__free_unpacked(frame, NULL);
     }
+    if (rc == HF_OK && !stopped)
+        *ret_totals = totals;
+    if (rc == HF_OK && stopped) /* it was done before the server heard of it */
+        rc = hf_fail(err, HF_INTR, "the collection was given up");
     return rc == HF_STALE ? hf_fail(err, HF_IO,
                                     "the connection to the store's server broke, and "
                                     "the collection stopped with it")

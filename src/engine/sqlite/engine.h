@@ -49,6 +49,8 @@ struct sqlite_store {
     struct roster roster;
     struct events events;
     atomic_bool collecting; /**< one thread of this handle collects */
+    /** For store_stats(). */
+    atomic_uint_fast64_t known_hits, known_misses, base_hits, base_misses;
 };
 
 static inline struct sqlite_store *sqlite_store_of(struct store *store)

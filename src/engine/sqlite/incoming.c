@@ -271,11 +271,14 @@ static struct base *load_base(struct preparation *preparation, const struct obje
 
 static struct base *find_base(struct preparation *preparation, const struct object *object)
 {
+    struct sqlite_store *store = preparation->store;
     struct base *base;
 
     if (!object->has_base || object_id_equal(&object->base, &object->id))
         return NULL;
-    base = bases_find(&preparation->store->bases, &object->base);
+    base = bases_find(&store->bases, &object->base);
+    atomic_fetch_add_explicit(base ? &store->base_hits : &store->base_misses, 1,
+                              memory_order_relaxed);
     return base ? base : load_base(preparation, &object->base);
 }
 
@@ -359,8 +362,11 @@ static int seek_kind(struct transaction *transaction, const struct object_id *id
     struct known *known = &transaction->writer->known_objects;
     enum object_kind kind = 0;
     uint64_t seq;
+    struct sqlite_store *store = sqlite_store_at(transaction);
     int rc = known_find(known, id);
 
+    atomic_fetch_add_explicit(rc != 0 ? &store->known_hits : &store->known_misses, 1,
+                              memory_order_relaxed);
     if (rc != 0)
         return rc;
     rc = object_rely(transaction, id, &seq, &kind, err);

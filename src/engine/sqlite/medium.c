@@ -99,6 +99,16 @@ static void sync_once(struct medium *medium, struct hf_error *err)
     pthread_cond_broadcast(&medium->changed);
 }
 
+uint64_t medium_syncs(struct medium *medium)
+{
+    uint64_t syncs;
+
+    pthread_mutex_lock(&medium->lock);
+    syncs = medium->syncs;
+    pthread_mutex_unlock(&medium->lock);
+    return syncs;
+}
+
 int medium_sync_to(struct medium *medium, uint64_t number, struct hf_error *err)
 {
     int rc;

@@ -51,6 +51,9 @@ int medium_sync_to(struct medium *medium, uint64_t number, struct hf_error *err)
 /** The same for everything that anyone has committed before the call. */
 int medium_sync_all(struct medium *medium, struct hf_error *err);
 
+/** Syncs that were made so far. */
+uint64_t medium_syncs(struct medium *medium);
+
 /** To be called after a commit that left so many pages in the log. */
 void medium_log_grew(struct medium *medium, int pages);
 /** Copies what it can of the log into the store file, beside the writers. */

@@ -36,16 +36,31 @@ static int count(struct db *db, enum query query, uint64_t *ret_numbers, int n,
     return HF_OK;
 }
 
+static struct store_activity activity_of(struct sqlite_store *store)
+{
+    struct store_activity activity = {
+        .transactions = atomic_load(&store->writer.transactions),
+        .syncs = medium_syncs(&store->medium),
+        .known_hits = atomic_load(&store->known_hits),
+        .known_misses = atomic_load(&store->known_misses),
+        .base_hits = atomic_load(&store->base_hits),
+        .base_misses = atomic_load(&store->base_misses),
+    };
+
+    tally_tell(&store->base.tally, &activity);
+    return activity;
+}
+
 int sqlite_stats(struct store *base, struct store_stats *ret_stats, struct hf_error *err)
 {
     struct sqlite_store *store = sqlite_store_of(base);
-    uint64_t sessions[4] = {0}, objects[3] = {0};
+    uint64_t sessions[7] = {0}, objects[3] = {0};
     struct db *reader;
     int rc = readers_take(&store->readers, &reader, err);
 
     if (rc != HF_OK)
         return rc;
-    rc = count(reader, QUERY_SESSION_COUNTS, sessions, 4, err);
+    rc = count(reader, QUERY_SESSION_COUNTS, sessions, 7, err);
     if (rc == HF_OK)
         rc = count(reader, QUERY_OBJECT_TOTALS, objects, 3, err);
     readers_give(&store->readers, reader);
@@ -57,6 +72,10 @@ int sqlite_stats(struct store *base, struct store_stats *ret_stats, struct hf_er
                                           .objects = objects[0],
                                           .unique_bytes = objects[1],
                                           .stored_bytes = objects[2],
-                                          .file_bytes = disk_bytes(store->path)};
+                                          .file_bytes = disk_bytes(store->path),
+                                          .commits = sessions[4],
+                                          .leases = sessions[5],
+                                          .waiting = sessions[6],
+                                          .activity = activity_of(store)};
     return rc;
 }

@@ -18,6 +18,7 @@
 #define ENGINE_SQLITE_WRITER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "engine/sqlite/collection.h"
 #include "engine/sqlite/db.h"
@@ -64,9 +65,11 @@ struct writer {
     uint64_t sweeps, generation;
     struct collection collection;
     struct known known_objects;
-    uint64_t transactions, writes; /**< for measurements */
-    int log_pages;                 /**< after the last commit */
-    bool cramped;                  /**< the disk was full, and the log still takes its room */
+    uint64_t writes; /**< for measurements */
+    /** That were begun; counted by the leader, read by anyone. */
+    atomic_uint_fast64_t transactions;
+    int log_pages; /**< after the last commit */
+    bool cramped;  /**< the disk was full, and the log still takes its room */
 
     /** Wakes those who wait or listen; `hosts` as of the transaction, which has ended. */
     void (*ring)(void *arg, unsigned hosts);

@@ -156,7 +156,8 @@ SELECT sid, name, state, created, version, root, time, hour, bytes, files, versi
     ORDER BY sid
 -- name: session_counts
 SELECT count(*) FILTER (WHERE state = 1 AND sid <> 0), count(*) FILTER (WHERE state = 2),
-    coalesce(sum(versions), 0), coalesce(sum(bytes) FILTER (WHERE state = 1), 0) FROM session
+    coalesce(sum(versions), 0), coalesce(sum(bytes) FILTER (WHERE state = 1), 0), coalesce(sum(version), 0),
+    count(*) FILTER (WHERE holder <> 0), (SELECT count(*) FROM waiter WHERE granted = 0) FROM session
 
 -- name: meta_write
 INSERT OR REPLACE INTO session_meta VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
