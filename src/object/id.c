@@ -63,6 +63,12 @@ int object_id_compute(const struct object_hasher *hasher, enum object_kind kind,
                          : hash_plain((uint8_t)kind, content, len, ret_id);
 }
 
+int object_digest(const void *bytes, size_t len, struct object_id *ret_digest)
+{
+    pthread_once(&once, fetch);
+    return hash_plain(0, bytes, len, ret_digest);
+}
+
 void object_id_hex(const struct object_id *id, char hex[OBJECT_ID_HEX_SIZE])
 {
     static const char digits[] = "0123456789abcdef";

@@ -63,6 +63,9 @@ struct object_hasher {
 int object_id_compute(const struct object_hasher *hasher, enum object_kind kind,
                       const void *content, size_t len, struct object_id *ret_id);
 
+/** SHA-256 of bytes of any number that are no object, in the place of an id. Returns 0 or HF_NOMEM. */
+int object_digest(const void *bytes, size_t len, struct object_id *ret_digest);
+
 /** An object on its way into a store. The content is borrowed from the caller. */
 struct object {
     struct object_id id;
