@@ -28,9 +28,12 @@ extern const struct command command_retention_show;
 extern const struct command command_run;
 extern const struct command command_serve;
 extern const struct command command_session_cat;
+extern const struct command command_session_check;
 extern const struct command command_session_delete;
 extern const struct command command_session_diff;
+extern const struct command command_session_events;
 extern const struct command command_session_export;
+extern const struct command command_session_fork;
 extern const struct command command_session_import;
 extern const struct command command_session_list;
 extern const struct command command_session_log;
@@ -58,6 +61,9 @@ const struct command *const commands[] = {
     &command_session_log,
     &command_session_diff,
     &command_session_cat,
+    &command_session_events,
+    &command_session_check,
+    &command_session_fork,
     &command_session_export,
     &command_session_import,
     &command_session_restore,
