@@ -466,6 +466,9 @@ int contract_main(int argc, char **argv, const struct contract_engine *engine)
     failed += run_group("settings", contract_setting_tests, contract_setting_count);
     failed += run_group("keeping", contract_keeping_tests, contract_keeping_count);
     failed += run_group("copies", contract_copy_tests, contract_copy_count);
+    failed += run_group("mending", contract_mend_tests, contract_mend_count);
+    if (engine->damage)
+        failed += run_group("damage", contract_damage_tests, contract_damage_count);
     failed += run_group("faults", contract_fault_tests, contract_fault_count);
     if (engine->hosts)
         failed += run_group("rivals", contract_rival_tests, contract_rival_count);

@@ -38,6 +38,8 @@ struct contract_engine {
     bool ttl;
     /** By a server, which has made the store before, and sees a host die by its connection alone. */
     bool served;
+    /** Damages an object, of which `store` is a handle. NULL: it cannot. */
+    void (*damage)(struct store *store, const char *url, const struct object_id *id);
     /** Turns the clock of the store at `url` on, by ns. NULL: it cannot be turned. */
     void (*turn)(const char *url, int64_t ns);
 };
@@ -139,12 +141,12 @@ extern const struct CMUnitTest contract_object_tests[], contract_session_tests[]
     contract_snapshot_tests[], contract_fault_tests[], contract_thread_tests[],
     contract_queue_tests[], contract_host_tests[], contract_ttl_tests[], contract_expiry_tests[],
     contract_rival_tests[], contract_setting_tests[], contract_keeping_tests[],
-    contract_collect_tests[], contract_copy_tests[];
+    contract_collect_tests[], contract_copy_tests[], contract_mend_tests[], contract_damage_tests[];
 extern const size_t contract_object_count, contract_session_count, contract_commit_count,
     contract_lease_count, contract_lock_count, contract_snapshot_count, contract_fault_count,
     contract_thread_count, contract_queue_count, contract_host_count, contract_ttl_count,
     contract_expiry_count, contract_rival_count, contract_setting_count, contract_keeping_count,
-    contract_collect_count, contract_copy_count;
+    contract_collect_count, contract_copy_count, contract_mend_count, contract_damage_count;
 
 #define CONTRACT_COUNT(tests) (sizeof(tests) / sizeof((tests)[0]))
 

@@ -402,6 +402,7 @@ static void hosts_hear_of_what_is_received(void **state)
     contract_open_b(fixture);
     receive_note(fixture, 1, "alpha", 1, "one");
     recorder_wait(&fixture->b.recorder, EVENT_SESSIONS_CHANGED, 1);
+    assert_int_equal(recorder_wait(&fixture->b.recorder, EVENT_HEAD_MOVED, 1).version, 1);
     recorder_clear(&fixture->b.recorder);
     receive_note(fixture, 1, "alpha", 2, "two");
     assert_int_equal(recorder_wait(&fixture->b.recorder, EVENT_HEAD_MOVED, 1).version, 2);

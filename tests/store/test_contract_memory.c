@@ -51,6 +51,12 @@ static void kill_traced(struct store *store)
     memory_store_kill(trace_store_below(store));
 }
 
+static void damage_plain(struct store *store, const char *url, const struct object_id *id)
+{
+    (void)url;
+    assert_int_equal(memory_store_damage_object(store, id), HF_OK);
+}
+
 static void forget(const char *url)
 {
     (void)url;
@@ -63,6 +69,7 @@ int main(int argc, char **argv)
          .new_url = new_url,
          .open = open_plain,
          .kill = memory_store_kill,
+         .damage = damage_plain,
          .remove = forget,
          .hosts = true,
          .ttl = true,

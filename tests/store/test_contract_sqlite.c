@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The contract over the sqlite engine: plain, below both decorators, and with the other options of a new store. */
+#include <endian.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +60,28 @@ static int open_keyed(const char *url, unsigned flags, struct store **ret_store,
     return store_open(url, flags, &options, &contract_clock, ret_store, err);
 }
 
+/* As another program would write over it. */
+static void damage(struct store *store, const char *url, const struct object_id *id)
+{
+    static const char sql[] = "UPDATE object SET packed = zeroblob(length(packed))"
+                              " WHERE key = ?1 AND rest = ?2";
+    sqlite3_stmt *statement;
+    uint64_t key;
+    sqlite3 *db;
+
+    (void)store;
+    memcpy(&key, id->bytes, sizeof key);
+    assert_int_equal(sqlite3_open(url + strlen("sqlite:"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    sqlite3_bind_int64(statement, 1, (int64_t)be64toh(key));
+    sqlite3_bind_blob(statement, 2, id->bytes + sizeof key, OBJECT_ID_SIZE - sizeof key,
+                      SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
+    assert_int_equal(sqlite3_changes(db), 1);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+}
+
 int main(int argc, char **argv)
 {
     static const struct contract_engine engines[] = {
@@ -65,6 +89,7 @@ int main(int argc, char **argv)
          .new_url = new_url,
          .open = open_plain,
          .remove = remove_store,
+         .damage = damage,
          .durable = true,
          .hosts = true,
          .ttl = true,
@@ -73,6 +98,7 @@ int main(int argc, char **argv)
          .new_url = new_url,
          .open = open_decorated,
          .remove = remove_store,
+         .damage = damage,
          .durable = true,
          .hosts = true,
          .ttl = true,
@@ -81,6 +107,7 @@ int main(int argc, char **argv)
          .new_url = new_url,
          .open = open_keyed,
          .remove = remove_store,
+         .damage = damage,
          .durable = true,
          .hosts = true,
          .ttl = true,

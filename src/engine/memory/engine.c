@@ -302,6 +302,7 @@ static const struct store_ops memory_ops = {
     .snapshot_receive = memory_snapshot_receive,
     .setting_get = memory_setting_get,
     .setting_set = memory_setting_set,
+    .mend = memory_mend,
     .collect = memory_collect,
     .stats = memory_stats,
     .check = memory_check,

@@ -162,6 +162,68 @@ int memory_missing(struct store *store, uint64_t host, const struct object_id *i
     return rc;
 }
 
+static void remove_object(struct memory_world *world, struct memory_object *object)
+{
+    htable_remove(&world->objects, &object->hnode);
+    world->content_bytes -= object->len;
+    free(object);
+}
+
+/* Puts `good` in the place of a damaged one, or takes that out. */
+static int replace(struct memory_world *world, struct memory_object *damaged,
+                   const struct object *good, struct hf_error *err)
+{
+    struct memory_object *copy = good ? copy_object(good) : NULL;
+
+    if (good && !copy)
+        return hf_fail(err, HF_NOMEM, "out of memory");
+    if (copy)
+        copy->reached = damaged->reached;
+    remove_object(world, damaged);
+    if (copy) { /* where one has just gone, there is room */
+        htable_insert(&world->objects, &copy->hnode, object_id_hash(&copy->id));
+        world->content_bytes += copy->len;
+    }
+    return HF_OK;
+}
+
+static int mend(struct memory_world *world, const struct object_id *id, const struct object *good,
+                const struct closure *closure, struct hf_error *err)
+{
+    struct memory_object *object = memory_object_find(world, id);
+    int rc;
+
+    if (!object && !good)
+        return hf_fail(err, HF_NOENT, "the object is not in the store");
+    if (!object)
+        return memory_objects_add(world, closure, good, 1, err);
+    rc =
+        closure_verify(&world->hasher, object->kind, slice_of(object->bytes, object->len), id, err);
+    if (rc == HF_OK)
+        return hf_fail(err, HF_EXIST, "the object in the store is sound");
+    return rc == HF_CORRUPT ? replace(world, object, good, err) : rc;
+}
+
+int memory_mend(struct store *store, const struct object_id *id, const struct object *good,
+                struct hf_error *err)
+{
+    struct memory_store *handle = memory_store_of(store);
+    struct closure closure = {0};
+    int rc = HF_OK;
+
+    if (good)
+        rc = closure_build(&store->info.hasher, good, 1, NULL, &closure, err);
+    if (rc != HF_OK)
+        return rc;
+    rc = memory_enter(handle, err);
+    if (rc == HF_OK) {
+        rc = mend(handle->world, id, good, &closure, err);
+        memory_leave(handle);
+    }
+    closure_free(&closure);
+    return rc;
+}
+
 struct check {
     struct memory_world *world;
     check_report_fn report;
@@ -200,12 +262,9 @@ int memory_store_lose_object(struct store *store, const struct object_id *id)
 
     pthread_mutex_lock(&world->mutex);
     object = memory_object_find(world, id);
-    if (object) {
-        htable_remove(&world->objects, &object->hnode);
-        world->content_bytes -= object->len;
-    }
+    if (object)
+        remove_object(world, object);
     pthread_mutex_unlock(&world->mutex);
-    free(object);
     return object ? HF_OK : HF_NOENT;
 }
 

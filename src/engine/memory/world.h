@@ -188,6 +188,8 @@ int memory_get(struct store *store, const struct object_id *ids, size_t n, struc
                struct hf_error *err);
 int memory_missing(struct store *store, uint64_t host, const struct object_id *ids, size_t n,
                    bool *ret_missing, struct hf_error *err);
+int memory_mend(struct store *store, const struct object_id *id, const struct object *good,
+                struct hf_error *err);
 /** All or nothing, under the mutex: checks that `closure` is there, then adds the objects. */
 int memory_objects_add(struct memory_world *world, const struct closure *closure,
                        const struct object *objects, size_t n, struct hf_error *err);

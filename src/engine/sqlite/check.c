@@ -103,12 +103,14 @@ static void check_header(struct check *check)
 
 /* --- objects ---------------------------------------------------------------------------------------- */
 
-static void check_object(struct check *check, const struct object_row *row)
+/* `rc`: what the row's checksum says. */
+static void check_object(struct check *check, int rc, const struct object_row *row)
 {
     BUF_AUTO content = {0};
-    int rc = object_read_row(check->reader, &check->store->base.info.hasher, row, &content,
-                             &check->error);
 
+    if (rc == HF_OK)
+        rc = object_read_row(check->reader, &check->store->base.info.hasher, row, &content,
+                             &check->error);
     if (rc != HF_OK)
         tell(check, &(struct check_finding){.status = rc,
                                             .what = "object",
@@ -131,12 +133,10 @@ static bool check_slice(struct check *check)
            (rc = db_next(check->reader, statement, &check->error)) == 1) {
         n++;
         check->last = db_column_uint(statement, 0);
-        if ((rc = db_verify(statement, "object", 1, 7, &check->error)) != HF_OK)
-            find(check, rc, "object", check->error.message);
         if ((rc = object_row_take(statement, &row, &check->error)) != HF_OK)
             find(check, rc, "object", check->error.message);
         else
-            check_object(check, &row);
+            check_object(check, db_verify(statement, "object", 1, 7, &check->error), &row);
         rc = 0;
     }
     if (rc < 0)

@@ -72,6 +72,7 @@ static const struct store_ops sqlite_ops = {
     .snapshot_receive = sqlite_snapshot_receive,
     .setting_get = sqlite_setting_get,
     .setting_set = sqlite_setting_set,
+    .mend = sqlite_mend,
     .collect = sqlite_collect,
     .stats = sqlite_stats,
     .check = sqlite_check,

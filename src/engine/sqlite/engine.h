@@ -70,6 +70,8 @@ int sqlite_put(struct store *, uint64_t, const struct object *, size_t, struct h
 int sqlite_get(struct store *, const struct object_id *, size_t, struct buf *, struct hf_error *);
 int sqlite_missing(struct store *, uint64_t, const struct object_id *, size_t, bool *,
                    struct hf_error *);
+/* mend.c */
+int sqlite_mend(struct store *, const struct object_id *, const struct object *, struct hf_error *);
 /* sessions.c */
 int sqlite_session_list(struct store *, const struct session_filter *, session_visit_fn, void *,
                         struct hf_error *);

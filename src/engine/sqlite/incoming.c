@@ -121,16 +121,55 @@ int object_row_take(sqlite3_stmt *statement, struct object_row *ret_row, struct 
     return rc;
 }
 
-int object_row_hide(struct db *db, const struct object_row *row, struct hf_error *err)
+/* Writes all of a row but what it packs. */
+static int write_head(struct db *db, enum query query, const struct object_row *row,
+                      struct hf_error *err)
 {
+    int64_t kind = (int64_t)row->kind;
     const struct db_value columns[] = {
-        db_int(key_of(&row->id)),    db_blob(row->id.bytes + KEY_SIZE, REST_SIZE),
-        db_int(-(int64_t)row->kind), db_int(row->encoding),
-        db_uint(row->size),          row->base != 0 ? db_uint(row->base) : db_text(NULL),
+        db_int(key_of(&row->id)),
+        db_blob(row->id.bytes + KEY_SIZE, REST_SIZE),
+        db_int(row->hidden ? -kind : kind),
+        db_int(row->encoding),
+        db_uint(row->size),
+        row->base != 0 ? db_uint(row->base) : db_text(NULL),
         db_uint(row->generation),
     };
 
-    return db_run_summed_with(db, QUERY_OBJECT_HIDE, "object", columns, 7, db_uint(row->seq), err);
+    return db_run_summed_with(db, query, "object", columns, 7, db_uint(row->seq), err);
+}
+
+int object_row_hide(struct db *db, const struct object_row *row, struct hf_error *err)
+{
+    struct object_row hidden = *row;
+
+    hidden.hidden = true;
+    return write_head(db, QUERY_OBJECT_HIDE, &hidden, err);
+}
+
+int object_row_rewrite(struct db *db, const struct object_row *row, struct hf_error *err)
+{
+    int rc = write_head(db, QUERY_OBJECT_REWRITE, row, err);
+
+    if (rc == HF_OK)
+        rc = db_run(db, QUERY_OBJECT_REPACK,
+                    DB_VALUES(db_uint(row->seq), db_blob(row->packed.data, row->packed.len)), err);
+    return rc;
+}
+
+int object_rows_of(struct db *db, const struct object_id *id, uint64_t *ret_seqs, int max,
+                   struct hf_error *err)
+{
+    DB_STATEMENT_AUTO *statement = NULL;
+    int n = 0;
+    int rc = db_start(db, QUERY_OBJECT_SEEK, DB_VALUES(db_int(key_of(id))), &statement, err);
+
+    while (rc == HF_OK && n < max && (rc = db_next(db, statement, err)) == 1) {
+        if (rest_equal(id, db_column_blob(statement, 1)))
+            ret_seqs[n++] = db_column_uint(statement, 0);
+        rc = HF_OK;
+    }
+    return rc < 0 ? rc : n;
 }
 
 static int verify(const struct object_hasher *hasher, const struct object_row *row,

@@ -71,6 +71,11 @@ int object_row_take_head(sqlite3_stmt *statement, struct object_row *ret_row, st
 #define OBJECT_ROW_PACKED 9
 /** Lets nobody find an object any more whose row others are packed against. */
 int object_row_hide(struct db *db, const struct object_row *row, struct hf_error *err);
+/** Writes a row anew under its number. */
+int object_row_rewrite(struct db *db, const struct object_row *row, struct hf_error *err);
+/** The numbers of all rows of an object, sound or not, hidden or not: how many (`max` at most), or a failure. */
+int object_rows_of(struct db *db, const struct object_id *id, uint64_t *ret_seqs, int max,
+                   struct hf_error *err);
 /** Appends the verified content of an object. HF_MISSING, HF_CORRUPT. */
 int object_read(struct db *db, const struct object_hasher *hasher, const struct object_id *id,
                 struct buf *content, struct hf_error *err);

@@ -59,6 +59,12 @@ SELECT count(*) FROM object
 SELECT seq, kind, length(packed) FROM object WHERE seq <= ?1 ORDER BY seq DESC LIMIT ?2
 -- name: object_delete
 DELETE FROM object WHERE seq = ?1
+-- name: object_of_mend
+SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object WHERE seq = ?1
+-- name: object_rewrite
+UPDATE object SET kind = ?3, encoding = ?4, size = ?5, base = ?6, generation = ?7, sum = ?9 WHERE seq = ?8
+-- name: object_repack
+UPDATE object SET packed = ?2 WHERE seq = ?1
 -- name: object_hide
 UPDATE object SET kind = ?3, sum = ?9 WHERE seq = ?8
 
@@ -353,6 +359,10 @@ DELETE FROM snapshot_root WHERE snapshot = ?1
 
 -- Damaged objects --------------------------------------------------------------------------------------
 
+-- name: quarantine_last
+SELECT coalesce(max(id), 0) FROM quarantine
+-- name: quarantine_insert
+INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 -- name: quarantine_all
 SELECT id, time, object, kind, encoding, size, base, packed, sum FROM quarantine ORDER BY id
 
