@@ -15,6 +15,12 @@
 #define SIZE_FIRST 64
 #define ITEMS_MAX 4096
 #define FOUND_AT_ONCE 256
+/* After a transaction that took so long, other processes get so much time to come in: they look for it every 2 ms
+ * (wait_while_busy() in db.c), and nobody queues for them. */
+#define GAP_FROM_NS 1000000
+#define GAP_NS 2500000
+/* Pages in the log from which on we wait until they are copied: well before others would have to. */
+#define TIDY_PAGES 1024
 /* What of the marks may be left for the switch to write, and of what was found to look through. */
 #define SWITCH_PAGES 32
 #define SWITCH_FOUND 1024
@@ -28,8 +34,9 @@ int collect_do(struct collect_write *step,
     step->write.run = run;
     step->began = 0;
     rc = writer_do(&step->collector->store->writer, &step->write, err);
-    if (step->began != 0)
-        pace_note(&step->collector->pace, step->began);
+    if (step->began != 0 && pace_note(&step->collector->pace, step->began) > GAP_FROM_NS)
+        pace_leave_gap(GAP_NS);
+    medium_tidy(&step->collector->store->medium, TIDY_PAGES);
     return rc;
 }
 
@@ -476,7 +483,7 @@ static int return_space(struct collector *collector, struct hf_error *err)
         step.n = collect_next_size(step.n, pace_now() - step.began);
         rc = pace_step(&collector->pace, collector->totals.freed_bytes / page_size, err);
     } while (rc == HF_OK && step.again);
-    medium_tidy(&collector->store->medium);
+    medium_tidy(&collector->store->medium, 0);
     return rc;
 }
 

@@ -193,6 +193,7 @@ static void *checkpoint_thread(void *arg)
 
 void medium_log_grew(struct medium *medium, int pages)
 {
+    atomic_store(&medium->log_length, pages);
     if (pages < MEDIUM_CHECKPOINT_PAGES)
         return;
     pthread_mutex_lock(&medium->lock);
@@ -235,8 +236,10 @@ bool medium_make_room(struct medium *medium)
     return done;
 }
 
-void medium_tidy(struct medium *medium)
+void medium_tidy(struct medium *medium, int pages)
 {
+    if (atomic_load(&medium->log_length) < pages)
+        return;
     take_turn(medium);
     checkpoint(medium, SQLITE_CHECKPOINT_PASSIVE);
     end_turn(medium);

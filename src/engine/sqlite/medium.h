@@ -25,6 +25,7 @@ struct medium {
     struct db sync_db; /**< used by the one whose turn it is (`syncing`) */
     struct db checkpoint_db;
     atomic_bool failed;
+    atomic_int log_length; /**< pages in the log after the newest transaction of this handle */
     atomic_uint_fast64_t committed; /**< number of the newest transaction of this handle */
     pthread_mutex_t lock;           /**< guards what follows; nothing is acquired under it */
     pthread_cond_t changed;
@@ -56,8 +57,9 @@ uint64_t medium_syncs(struct medium *medium);
 
 /** To be called after a commit that left so many pages in the log. */
 void medium_log_grew(struct medium *medium, int pages);
-/** Copies what it can of the log into the store file, beside the writers. */
-void medium_tidy(struct medium *medium);
+/** Copies what it can of the log into the store file, beside the writers, if the log has so many pages. For one who
+ *  writes much and can wait, so that no checkpoint has to be made that writers wait for. */
+void medium_tidy(struct medium *medium, int pages);
 /** Makes room: a whole checkpoint now, by the caller, that empties the log. For one who has met a full
  *  disk. Returns whether it could. */
 bool medium_make_room(struct medium *medium);

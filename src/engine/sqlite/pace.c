@@ -52,13 +52,18 @@ int pace_tell(struct pace *pace, uint64_t done, struct hf_error *err)
     return tell(pace, err);
 }
 
-static void rest(int64_t worked, uint32_t percent)
+void pace_leave_gap(int64_t ns)
 {
-    int64_t ns = percent == 0 || percent >= 100 ? 0 : worked / percent * (100 - percent);
     struct timespec pause = {.tv_sec = ns / SECOND_NS, .tv_nsec = ns % SECOND_NS};
 
     if (ns > 0)
         nanosleep(&pause, NULL);
+}
+
+static void rest(int64_t worked, uint32_t percent)
+{
+    if (percent > 0 && percent < 100)
+        pace_leave_gap(worked / percent * (100 - percent));
 }
 
 int pace_step(struct pace *pace, uint64_t done, struct hf_error *err)

@@ -27,4 +27,7 @@ int64_t pace_now(void);
 /** Notes how long a transaction took that began then; returns it. */
 int64_t pace_note(struct pace *pace, int64_t began);
 
+/** Does nothing for so long. */
+void pace_leave_gap(int64_t ns);
+
 #endif
