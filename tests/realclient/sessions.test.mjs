@@ -217,6 +217,49 @@ test('a fork by cp -a is a session of its own with the whole history', async () 
   assert.deepEqual(lastRequest().prompts, ['the common past', 'only in the original']);
 });
 
+test('a fork of any version by holdfast names itself, and each goes its own way', async (t) => {
+  if (!place.mounted) return t.skip('a plain directory has no versions');
+  const id = randomUUID();
+  const log = (name) => fs.readFileSync(host.session(name, 'events.jsonl'), 'utf8');
+  await turn(host.home, model, create(id), 'the common past');
+  const { version } = JSON.parse(host.holdfast('session', 'show', '--json', id));
+  await turn(host.home, model, resume(id), 'only in the original');
+  const { name } = JSON.parse(host.holdfast('session', 'fork', '--json', id));
+  const older = JSON.parse(host.holdfast('session', 'fork', '--json', `${id}@${version}`, 'an-older-one')).name;
+  assert.equal(log(name), log(id).replace(id, name));
+  const before = log(id);
+  await turn(host.home, model, resume(name), 'only in the fork');
+  assert.deepEqual(lastRequest().prompts, ['the common past', 'only in the original', 'only in the fork']);
+  await turn(host.home, model, resume(older), 'only in the older fork');
+  assert.deepEqual(lastRequest().prompts, ['the common past', 'only in the older fork']);
+  assert.equal(log(id), before, 'the original changed');
+  await turn(host.home, model, resume(id), 'again in the original');
+  assert.deepEqual(lastRequest().prompts, ['the common past', 'only in the original', 'again in the original']);
+  for (const each of [id, name, older]) {
+    checkLog(each);
+    assert.match(fs.readFileSync(host.session(each, 'workspace.yaml'), 'utf8'), new RegExp(`^id: ${each}$`, 'm'));
+  }
+  const sdk = await startSdk(host.home, model);
+  const listed = (await sdk.client.listSessions()).map((session) => session.sessionId);
+  for (const each of [id, name, older]) assert.ok(listed.includes(each), `${each} is not listed`);
+  await sdk.client.stop();
+});
+
+test('a damaged log is resumed once holdfast has repaired it', async (t) => {
+  if (!place.mounted) return t.skip('a plain directory has no versions');
+  const id = randomUUID();
+  await turn(host.home, model, create(id), 'before the damage');
+  const file = host.session(id, 'events.jsonl');
+  const sound = fs.readFileSync(file);
+  fs.writeFileSync(file, Buffer.concat([sound, Buffer.alloc(4096), Buffer.from('{"type":"user.mess')]));
+  assert.throws(() => host.holdfast('session', 'check', id), { status: 65 });
+  host.holdfast('session', 'check', '--repair', '--wait', '10s', id);
+  assert.deepEqual(fs.readFileSync(file), sound);
+  await turn(host.home, model, resume(id), 'after the repair');
+  assert.deepEqual(lastRequest().prompts, ['before the damage', 'after the repair']);
+  checkLog(id);
+});
+
 test('listSessions tells three hundred sessions', async (t) => {
   const id = randomUUID();
   await turn(host.home, model, create(id), 'one of many');
