@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +16,11 @@
 #include "command.h"
 #include "context.h"
 #include "daemon.h"
+#include "engine/decorator/trace.h"
 #include "file_limit.h"
 #include "fuse/mount.h"
 #include "identity.h"
+#include "monitor.h"
 #include "mount_options.h"
 #include "notify.h"
 #include "place.h"
@@ -41,6 +44,8 @@ struct mounting {
     struct fuse_mount *mount;
     struct identity identity;
     struct maintenance *maintenance;
+    struct monitor *monitor; /* or NULL */
+    atomic_bool ready;       /* the kernel is being answered */
 };
 
 /* --- the mount point ------------------------------------------------------------------------------ */
@@ -216,12 +221,72 @@ static int start_maintenance(struct mounting *m, struct hf_error *err)
     return maintenance_start(m->store, &options, &m->maintenance, err);
 }
 
+/* --- what is told of it ---------------------------------------------------------------------------- */
+
+static void write_metrics(struct metrics *metrics, void *arg)
+{
+    struct mounting *m = arg;
+    int64_t away = store_away_since(m->store);
+    struct tree_stats stats;
+
+    tree_stats(m->tree, &stats);
+    metrics_single(metrics, "holdfast_mount_sessions", METRIC_GAUGE, "Sessions in memory.",
+                   (double)stats.sessions_loaded);
+    metrics_single(metrics, "holdfast_mount_inodes", METRIC_GAUGE, "Inodes in memory.",
+                   (double)stats.inodes);
+    metrics_single(metrics, "holdfast_mount_commits_total", METRIC_COUNTER,
+                   "Versions that this mount has committed.", (double)stats.commits);
+    metrics_single(metrics, "holdfast_mount_dirty_bytes", METRIC_GAUGE,
+                   "Bytes that were written and are not committed.", (double)stats.dirty_bytes);
+    metrics_single(metrics, "holdfast_mount_memory_bytes", METRIC_GAUGE,
+                   "Memory of sessions, inodes and unsaved writes.", (double)stats.memory_bytes);
+    metrics_single(metrics, "holdfast_mount_cache_hits_total", METRIC_COUNTER,
+                   "Objects that were wanted and in memory.", (double)stats.blob_hits);
+    metrics_single(metrics, "holdfast_mount_cache_misses_total", METRIC_COUNTER,
+                   "Objects that were wanted and not in memory.", (double)stats.blob_misses);
+    metrics_single(metrics, "holdfast_mount_store_away_seconds", METRIC_GAUGE,
+                   "For how long the store's server has not been reached; 0: it is.",
+                   away ? (double)(clock_boottime(&clock_system) - away) / 1e9 : 0);
+}
+
+static bool is_ready(char *ret_why, size_t size, void *arg)
+{
+    struct mounting *m = arg;
+
+    if (!atomic_load(&m->ready))
+        snprintf(ret_why, size, "not mounted");
+    else if (store_away_since(m->store) != 0)
+        snprintf(ret_why, size, "the store's server cannot be reached");
+    else
+        return true;
+    return false;
+}
+
+/* Calls of the store are counted from the beginning. */
+static int open_monitor(struct mounting *m, struct hf_error *err)
+{
+    const struct http_answers answers = {write_metrics, is_ready, m};
+    int status;
+
+    if (!m->options.metrics)
+        return HF_OK;
+    status = trace_store_new(m->store, &clock_system, -1, &m->store, err);
+    if (status == HF_OK)
+        status = monitor_new(&answers, &m->monitor, err);
+    if (status == HF_OK)
+        /* What is behind a server its own metrics tell. */
+        monitor_add(m->monitor, "default", m->store,
+                    strncmp((const char *)m->store_url.data, "holdfast:", 9) != 0);
+    return status;
+}
+
 /* --- serving -------------------------------------------------------------------------------------- */
 
 static void on_ready(void *arg)
 {
-    const struct mounting *m = arg;
+    struct mounting *m = arg;
 
+    atomic_store(&m->ready, true);
     notify_send("READY=1");
     if (!m->foreground)
         daemon_ready(m->ready_fd);
@@ -250,16 +315,22 @@ static int serve(struct mounting *m)
     bound_heap();
     status = open_store(m, &err);
     if (status == HF_OK)
+        status = open_monitor(m, &err);
+    if (status == HF_OK)
         status = open_mount(m, &err);
     if (status == HF_OK)
         status = open_tree(m, &err);
+    if (status == HF_OK && m->monitor)
+        status = monitor_listen(m->monitor, m->options.metrics, &err);
     if (status == HF_OK)
         status = start_maintenance(m, &err);
     if (status == HF_OK)
         status = fuse_mount_serve(m->mount, m->tree, m->place, on_ready, m, &err);
     note_failure(status, &err, &exit_code);
     notify_send("STOPPING=1");
+    atomic_store(&m->ready, false);
     maintenance_stop(m->maintenance);
+    monitor_free(m->monitor);
     if (m->tree)
         note_failure(tree_close(m->tree, &err), &err, &exit_code);
     fuse_mount_free(m->mount);
@@ -319,6 +390,8 @@ const struct command command_mount = {
                "                      (default: 100ms)\n"
                "  maintenance=TIME    how often retention and collection of an embedded store are\n"
                "                      looked after, or off (default: 1h)\n"
+               "  metrics=ADDR:PORT   answer /metrics (for Prometheus), /healthz and /readyz\n"
+               "                      there, over plain HTTP\n"
                "  strict              a store that is made waits for its medium at every close\n"
                "  suid, dev, noexec … as in mount(8); options for fstab alone are passed over",
     .options = specs,

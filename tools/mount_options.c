@@ -19,8 +19,8 @@ static const char *const ignored_options[] = {
     "atime",       "noatime",       "diratime", "nodiratime", "relatime", "norelatime",
     "strictatime", "nostrictatime", "lazytime", "nolazytime", NULL};
 
-static const char *const valued_options[] = {"memory",       "wait",        "claims",
-                                             "commit_delay", "maintenance", NULL};
+static const char *const valued_options[] = {"memory",      "wait",    "claims", "commit_delay",
+                                             "maintenance", "metrics", NULL};
 
 static bool is_listed(const char *const *list, const char *word)
 {
@@ -96,6 +96,10 @@ static int parse_valued(const char *name, const char *value, struct mount_option
         return parse_maintenance(value, options);
     if (strcmp(name, "claims") == 0) {
         options->claims = value;
+        return HF_OK;
+    }
+    if (strcmp(name, "metrics") == 0) {
+        options->metrics = value;
         return HF_OK;
     }
     return strcmp(name, "comment") == 0 ? HF_OK : HF_NOENT;

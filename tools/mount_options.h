@@ -18,6 +18,7 @@ struct mount_options {
     uint32_t commit_delay_ms; /**< 0: the default */
     uint32_t maintenance_ms;  /**< between two; 0: the default */
     bool no_maintenance;
+    const char *metrics; /**< ADDR:PORT, or NULL. Points into the parsed text */
     const char *claims; /**< patterns; NULL: the default. Points into the parsed text */
     struct buf kernel;  /**< comma-separated, NUL-terminated when not empty; the caller frees it */
 };

@@ -19,6 +19,7 @@
 #include "context.h"
 #include "file_limit.h"
 #include "identity.h"
+#include "monitor.h"
 #include "notify.h"
 #include "server/server.h"
 #include "store/maintenance.h"
@@ -36,6 +37,7 @@ struct serve_arguments {
     const char *certificate, *key, *ca, *crl;
     const char *rights;
     const char *maintenance;
+    const char *metrics;
     uint32_t ttl_ms, drain_ms;
     uint64_t connections, host_connections;
     bool relaxed;
@@ -70,6 +72,8 @@ static const struct option_spec specs[] = {
      "at the end, for requests under way (default: 10s)"},
     {"maintenance", 0, OPTION_STRING, offsetof(struct serve_arguments, maintenance), "TIME",
      "how often retention and collection are looked after,\nor off (default: 1h)"},
+    {"metrics", 0, OPTION_STRING, offsetof(struct serve_arguments, metrics), "ADDR:PORT",
+     "answer /metrics (for Prometheus), /healthz and /readyz\nthere, over plain HTTP"},
     {0}};
 
 /* --- files ---------------------------------------------------------------------------------------- */
@@ -239,21 +243,62 @@ static void greet(const struct server *server, const struct server_options *opti
              options->tls.crl ? "" : "; no list of revoked certificates");
 }
 
-static int serve(const struct server_options *options)
+/* --- what is told of it ------------------------------------------------------------------------------ */
+
+static void write_metrics(struct metrics *metrics, void *arg)
 {
-    struct signals signals = {0};
+    struct server_stats stats;
+
+    server_stats(*(struct server **)arg, &stats);
+    metrics_single(metrics, "holdfast_server_connections", METRIC_GAUGE, "Connections of hosts.",
+                   stats.connections);
+    metrics_single(metrics, "holdfast_server_requests_in_flight", METRIC_GAUGE,
+                   "Requests that are being worked on or wait for a worker.", stats.requests);
+    metrics_single(metrics, "holdfast_server_serving", METRIC_GAUGE,
+                   "1 while new work is taken, 0 while draining.", stats.serving);
+}
+
+static bool is_ready(char *ret_why, size_t size, void *arg)
+{
+    struct server_stats stats;
+
+    server_stats(*(struct server **)arg, &stats);
+    snprintf(ret_why, size, "draining");
+    return stats.serving;
+}
+
+static void watch_store(const char *tenant, struct store *store, void *arg)
+{
+    monitor_add(arg, tenant, store, true);
+}
+
+static int serve(struct server_options *options, const char *metrics)
+{
     struct server *server = NULL;
+    const struct http_answers answers = {write_metrics, is_ready, &server};
+    struct monitor *monitor = NULL;
+    struct signals signals = {0};
     struct hf_error err = {0};
-    int rc;
+    int rc = HF_OK;
 
     block_signals(&signals);
     bound_heap();
     file_limit_raise(options->max_connections + OTHER_FILES);
-    rc = server_new(options, &server, &err);
+    if (metrics) {
+        rc = monitor_new(&answers, &monitor, &err);
+        options->opened = watch_store;
+        options->opened_arg = monitor;
+        options->traced = true;
+    }
+    if (rc == HF_OK)
+        rc = server_new(options, &server, &err);
+    if (rc == HF_OK && monitor)
+        rc = monitor_listen(monitor, metrics, &err);
     if (rc == HF_OK) {
         greet(server, options);
         rc = run_server(server, &signals, &err);
     }
+    monitor_free(monitor);
     server_free(server);
     if (rc == HF_OK)
         log_info("ended");
@@ -340,5 +385,5 @@ static int run_serve(int argc, char **argv)
     options.store_url = (const char *)url.data;
     if (rc == HF_OK)
         rc = check_store(options.store_url, &err);
-    return rc == HF_OK ? serve(&options) : command_fail(&err);
+    return rc == HF_OK ? serve(&options, args.metrics) : command_fail(&err);
 }

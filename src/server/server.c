@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "server/server_state.h"
 #include "server/waiting.h"
 #include "wire/conn.h"
+#include "wire/listen.h"
 
 /* A connection that says nothing for so long after its handshake is closed. */
 #define HELLO_NS 10000000000LL
@@ -343,77 +343,12 @@ static int check_options(struct server_options *options, struct hf_error *err)
     return HF_OK;
 }
 
-static int note_address(struct server *server, struct hf_error *err)
-{
-    union {
-        struct sockaddr_storage room;
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } bound = {0};
-    socklen_t size = sizeof bound;
-    char text[INET6_ADDRSTRLEN] = "";
-
-    if (getsockname(evconnlistener_get_fd(server->listener), &bound.any, &size) != 0)
-        return hf_fail(err, HF_IO, "cannot tell the address that was bound");
-    if (bound.any.sa_family == AF_INET6)
-        snprintf(server->address, sizeof server->address, "[%s]:%u",
-                 evutil_inet_ntop(AF_INET6, &bound.v6.sin6_addr, text, sizeof text),
-                 ntohs(bound.v6.sin6_port));
-    else
-        snprintf(server->address, sizeof server->address, "%s:%u",
-                 evutil_inet_ntop(AF_INET, &bound.v4.sin_addr, text, sizeof text),
-                 ntohs(bound.v4.sin_port));
-    return HF_OK;
-}
-
-/* getaddrinfo() would take 99999 for another one. */
-static bool is_port(const char *text)
-{
-    size_t len = strlen(text);
-
-    return len > 0 && len <= 5 && strspn(text, "0123456789") == len &&
-           strtoul(text, NULL, 10) <= UINT16_MAX;
-}
-
-/* Splits "ADDR:PORT" or "[ADDR6]:PORT". */
-static bool split_address(const char *text, char ret_host[256], char ret_port[8])
-{
-    const char *colon = strrchr(text, ':');
-    size_t len = colon ? (size_t)(colon - text) : 0;
-
-    if (len > 2 && text[0] == '[' && text[len - 1] == ']') {
-        text++;
-        len -= 2;
-    }
-    if (len == 0 || len > 255 || !is_port(colon + 1))
-        return false;
-    snprintf(ret_host, 256, "%.*s", (int)len, text);
-    snprintf(ret_port, 8, "%s", colon + 1);
-    return true;
-}
-
-static int find_address(const char *text, struct addrinfo **ret_address, struct hf_error *err)
-{
-    const struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-                                   .ai_socktype = SOCK_STREAM};
-    char host[256], port[8];
-    int rc;
-
-    if (!split_address(text, host, port))
-        return hf_fail(err, HF_CONFIG,
-                       "cannot listen on '%s': one looks like 192.0.2.1:7420 or [::]:7420", text);
-    rc = getaddrinfo(host, port, &hints, ret_address);
-    return rc == 0 ? HF_OK
-                   : hf_fail(err, HF_CONFIG, "cannot listen on '%s': %s", text, gai_strerror(rc));
-}
-
 static int start_listening(struct server *server, struct hf_error *err)
 {
     const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
     const char *listen = server->options.listen;
     struct addrinfo *address;
-    int rc = find_address(listen, &address, err);
+    int rc = listen_address(listen, &address, err);
 
     if (rc != HF_OK)
         return rc;
@@ -423,7 +358,7 @@ static int start_listening(struct server *server, struct hf_error *err)
     if (!server->listener)
         return hf_fail(err, HF_IO, "cannot listen on %s: %s", listen, strerror(errno));
     evconnlistener_set_error_cb(server->listener, on_accept_error);
-    return note_address(server, err);
+    return listen_bound(evconnlistener_get_fd(server->listener), server->address, err);
 }
 
 static int open_loop(struct server *server, struct hf_error *err)
@@ -528,4 +463,11 @@ void server_free(struct server *server)
     principal_list_free(server->new_rights);
     pthread_mutex_destroy(&server->lock);
     free(server);
+}
+
+void server_stats(struct server *server, struct server_stats *ret_stats)
+{
+    *ret_stats = (struct server_stats){.connections = atomic_load(&server->npeers),
+                                       .requests = atomic_load(&server->busy),
+                                       .serving = server_is_serving(server)};
 }

@@ -36,6 +36,11 @@ struct server_options {
     uint32_t drain_ms;                    /**< for requests under way at the end: 10 s */
     uint32_t maintenance_ms;              /**< how often the stores are looked after; 0: never */
     const struct host_identity *identity; /**< the server's own, for maintenance; or NULL */
+    /** Told of each tenant's store once it is open, before any host uses it; both are good until server_free().
+     *  From any thread, with a lock held: it must not call the server. Or NULL. */
+    void (*opened)(const char *tenant, struct store *store, void *arg);
+    void *opened_arg;
+    bool traced; /**< calls of the stores are counted: trace_store_counters() */
 };
 
 struct server;
@@ -53,5 +58,13 @@ void server_stop(struct server *server);
  *  cannot be read leaves everything as it was. */
 int server_reload(struct server *server, struct hf_error *err);
 void server_free(struct server *server);
+
+/** What it does just now. Thread safe. */
+struct server_stats {
+    unsigned connections;
+    unsigned requests; /**< under way, those that wait for a lease not counted */
+    bool serving;      /**< neither starting nor draining */
+};
+void server_stats(struct server *server, struct server_stats *ret_stats);
 
 #endif

@@ -14,6 +14,7 @@
 #include "server/tenants.h"
 #include "server/workers.h"
 #include "wire/principal.h"
+#include "wire/sock.h"
 
 struct peer;
 struct waits;
@@ -23,7 +24,7 @@ enum server_phase { SERVER_SERVING, SERVER_DRAINING, SERVER_OVER };
 
 struct server {
     struct server_options options; /**< with the defaults filled in */
-    char address[128];
+    char address[SOCK_TEXT_MAX];
     struct event_base *loop;
     struct evconnlistener *listener;
     struct event *tick;   /**< twice a second: time-outs of peers, progress of a drain */
@@ -34,13 +35,13 @@ struct server {
     struct workers *urgent;     /**< for heartbeats: they must not wait behind commits */
     struct workers *collectors; /**< for collections, which take long */
     struct waits *waits;
-    atomic_uint stops; /**< how often server_stop() was called */
-    atomic_int phase;  /**< enum server_phase; changed by the loop's thread */
-    atomic_uint busy;  /**< requests that are with the workers or in a queue */
+    atomic_uint stops;  /**< how often server_stop() was called */
+    atomic_int phase;   /**< enum server_phase; changed by the loop's thread */
+    atomic_uint busy;   /**< requests that are with the workers or in a queue */
+    atomic_uint npeers; /**< changed by the loop's thread */
 
     /* The loop's thread only. */
     struct peer *peers;
-    unsigned npeers;
     int64_t drain_until;
     struct tls *tls;     /**< of new connections */
     unsigned reloads;    /**< how often it was changed */

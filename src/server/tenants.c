@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/decorator/trace.h"
 #include "engine/open.h"
 #include "server/host_session.h"
 #include "server/server.h"
@@ -74,13 +75,18 @@ static void tenant_free(struct tenant *tenant)
 
 static int open_store(const struct tenants *tenants, struct tenant *tenant, struct hf_error *err)
 {
-    const struct store_create_options create = {.strict = !tenants->options->relaxed};
+    const struct server_options *options = tenants->options;
+    const struct store_create_options create = {.strict = !options->relaxed};
     BUF_AUTO url = {0};
-    int rc = tenant_url(tenants->options->store_url, tenant->name, &url, err);
+    int rc = tenant_url(options->store_url, tenant->name, &url, err);
 
-    return rc == HF_OK ? store_open((const char *)url.data, STORE_CREATE, &create, NULL,
-                                    &tenant->store, err)
-                       : rc;
+    if (rc == HF_OK)
+        rc = store_open((const char *)url.data, STORE_CREATE, &create, NULL, &tenant->store, err);
+    if (rc == HF_OK && options->traced)
+        rc = trace_store_new(tenant->store, &clock_system, -1, &tenant->store, err);
+    if (rc == HF_OK && options->opened)
+        options->opened(tenant->name, tenant->store, options->opened_arg);
+    return rc;
 }
 
 static void report(bool failed, const char *line, void *arg)

@@ -32,6 +32,7 @@ struct blob_cache {
     struct blob *oldest, *newest; /* idle blobs, in order of their last use */
     size_t idle_bytes;
     atomic_size_t pinned_bytes; /* of blobs that somebody references; read without the lock */
+    atomic_uint_fast64_t hits, misses; /* the same */
 };
 
 struct sink_entry {
@@ -207,6 +208,12 @@ static struct blob *insert_read(struct blob_cache *cache, const struct object_id
     return insert(cache, id, fitted ? fitted : data, len);
 }
 
+void blob_cache_counts(struct blob_cache *cache, uint64_t *ret_hits, uint64_t *ret_misses)
+{
+    *ret_hits = atomic_load(&cache->hits);
+    *ret_misses = atomic_load(&cache->misses);
+}
+
 int blob_get(struct blob_cache *cache, const struct object_id *id, struct blob **ret_blob,
              struct hf_error *err)
 {
@@ -214,6 +221,7 @@ int blob_get(struct blob_cache *cache, const struct object_id *id, struct blob *
     BUF_AUTO content = {0};
     int rc;
 
+    atomic_fetch_add_explicit(blob ? &cache->hits : &cache->misses, 1, memory_order_relaxed);
     if (!blob) {
         if (!reach_store(cache->store))
             return hf_fail(err, HF_TIMEOUT, "the store's server is away");

@@ -28,6 +28,8 @@ struct blob_cache *blob_cache_new(struct store *store, size_t max_bytes);
 /** Every reference must have been given back. */
 void blob_cache_free(struct blob_cache *cache);
 struct store *blob_cache_store(const struct blob_cache *cache);
+/** How often an object was wanted, and in memory or not. */
+void blob_cache_counts(struct blob_cache *cache, uint64_t *ret_hits, uint64_t *ret_misses);
 /** Bytes of blobs that somebody references: they are in memory beside `max_bytes`. */
 size_t blob_cache_pinned(const struct blob_cache *cache);
 

@@ -392,5 +392,6 @@ void tree_stats(struct tree *tree, struct tree_stats *ret_stats)
     stats.dirty_bytes = atomic_load(&tree->dirty_bytes);
     stats.memory_bytes = stats.dirty_bytes + stats.inodes * sizeof(struct inode) +
                          stats.sessions_loaded * sizeof(struct session);
+    blob_cache_counts(tree->cache, &stats.blob_hits, &stats.blob_misses);
     *ret_stats = stats;
 }

@@ -208,6 +208,7 @@ struct tree_stats {
     uint64_t sessions_loaded, inodes, commits, dirty_bytes;
     uint64_t
         memory_bytes; /**< of sessions, live inodes and unsaved writes; the blob cache is apart */
+    uint64_t blob_hits, blob_misses; /**< objects that were wanted, and found in memory or not */
 };
 void tree_stats(struct tree *tree, struct tree_stats *ret_stats);
 

@@ -45,6 +45,12 @@ static struct trace_store *trace_of(struct store *store)
     return (struct trace_store *)store;
 }
 
+const uint64_t trace_bounds[TRACE_NBOUNDS] = {
+    50000,     100000,     200000,     500000,     1000000,     2000000,
+    5000000,   10000000,   20000000,   50000000,   100000000,   200000000,
+    500000000, 1000000000, 2000000000, 5000000000, 10000000000,
+};
+
 /* --- measuring ----------------------------------------------------------------------------------------- */
 
 static struct span begin(struct store *store, enum store_op op, const char *format, ...)
@@ -67,6 +73,11 @@ static struct span begin(struct store *store, enum store_op op, const char *form
 
 static void count(struct trace_counter *counter, const struct span *span, uint64_t took, int rc)
 {
+    size_t bound = 0;
+
+    while (bound < TRACE_NBOUNDS && took > trace_bounds[bound])
+        bound++;
+    counter->within[bound]++;
     counter->calls++;
     counter->failures += rc != HF_OK;
     counter->items += span->items;

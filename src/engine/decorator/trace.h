@@ -9,6 +9,10 @@
 #include "engine/decorator/op.h"
 #include "store/engine.h"
 
+/** Upper bounds of the times that calls are sorted by, in ns; what takes longer goes into one more. */
+#define TRACE_NBOUNDS 17
+extern const uint64_t trace_bounds[TRACE_NBOUNDS];
+
 /** What was seen of one call of store.h. */
 struct trace_counter {
     uint64_t calls;
@@ -17,6 +21,8 @@ struct trace_counter {
     uint64_t bytes; /**< of their plain contents */
     uint64_t total_ns;
     uint64_t slowest_ns;
+    uint64_t within[TRACE_NBOUNDS +
+                    1]; /**< calls by time: not above trace_bounds[i], and above the one before */
 };
 
 struct trace_counters {
