@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit_log.h"
 #include "authority.h"
 #include "base/log.h"
 #include "command.h"
@@ -37,7 +38,7 @@ struct serve_arguments {
     const char *certificate, *key, *ca, *crl;
     const char *rights;
     const char *maintenance;
-    const char *metrics;
+    const char *metrics, *log_format;
     uint32_t ttl_ms, drain_ms;
     uint64_t connections, host_connections;
     bool relaxed;
@@ -74,6 +75,8 @@ static const struct option_spec specs[] = {
      "how often retention and collection are looked after,\nor off (default: 1h)"},
     {"metrics", 0, OPTION_STRING, offsetof(struct serve_arguments, metrics), "ADDR:PORT",
      "answer /metrics (for Prometheus), /healthz and /readyz\nthere, over plain HTTP"},
+    {"log-format", 0, OPTION_STRING, offsetof(struct serve_arguments, log_format), "FORMAT",
+     "text, or json: an object a line (default: text)"},
     {0}};
 
 /* --- files ---------------------------------------------------------------------------------------- */
@@ -267,38 +270,57 @@ static bool is_ready(char *ret_why, size_t size, void *arg)
     return stats.serving;
 }
 
-static void watch_store(const char *tenant, struct store *store, void *arg)
+/** Who looks at the stores beside the hosts. */
+struct observers {
+    struct audit_log *log;
+    struct monitor *monitor; /* or NULL */
+};
+
+static void observe(const char *tenant, struct store *store, void *arg)
 {
-    monitor_add(arg, tenant, store, true);
+    struct observers *observers = arg;
+
+    audit_log_add(observers->log, tenant, store);
+    if (observers->monitor)
+        monitor_add(observers->monitor, tenant, store, true);
+}
+
+static int start_observers(struct observers *observers, const char *metrics, struct hf_error *err)
+{
+    int rc = audit_log_start(observers->log, err);
+
+    return rc == HF_OK && observers->monitor ? monitor_listen(observers->monitor, metrics, err)
+                                             : rc;
 }
 
 static int serve(struct server_options *options, const char *metrics)
 {
     struct server *server = NULL;
     const struct http_answers answers = {write_metrics, is_ready, &server};
-    struct monitor *monitor = NULL;
+    struct observers observers = {0};
     struct signals signals = {0};
     struct hf_error err = {0};
-    int rc = HF_OK;
+    int rc;
 
     block_signals(&signals);
     bound_heap();
     file_limit_raise(options->max_connections + OTHER_FILES);
-    if (metrics) {
-        rc = monitor_new(&answers, &monitor, &err);
-        options->opened = watch_store;
-        options->opened_arg = monitor;
-        options->traced = true;
-    }
+    options->opened = observe;
+    options->opened_arg = &observers;
+    options->traced = metrics != NULL;
+    rc = audit_log_new(&observers.log, &err);
+    if (rc == HF_OK && metrics)
+        rc = monitor_new(&answers, &observers.monitor, &err);
     if (rc == HF_OK)
         rc = server_new(options, &server, &err);
-    if (rc == HF_OK && monitor)
-        rc = monitor_listen(monitor, metrics, &err);
+    if (rc == HF_OK)
+        rc = start_observers(&observers, metrics, &err);
     if (rc == HF_OK) {
         greet(server, options);
         rc = run_server(server, &signals, &err);
     }
-    monitor_free(monitor);
+    monitor_free(observers.monitor);
+    audit_log_free(observers.log);
     server_free(server);
     if (rc == HF_OK)
         log_info("ended");
@@ -332,6 +354,12 @@ static int check_store(const char *url, struct hf_error *err)
 
 static int check_arguments(const struct serve_arguments *args, struct hf_error *err)
 {
+    bool json = args->log_format && strcmp(args->log_format, "json") == 0;
+
+    if (args->log_format && !json && strcmp(args->log_format, "text") != 0)
+        return hf_fail(err, HF_USAGE, "there is no log format '%s': it is text or json",
+                       args->log_format);
+    log_set_format(json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
     if (args->connections == 0 || args->host_connections == 0)
         return hf_fail(err, HF_CONFIG, "a limit of no connections lets nobody in");
     return HF_OK;

@@ -135,11 +135,13 @@ static void log_refusal(const struct request *request, const struct hf_error *er
 {
     struct peer *peer = request->peer;
     unsigned before = atomic_fetch_add(&peer->refusals, 1);
+    const struct log_fields fields = peer_fields(peer);
 
     if (before < LOGGED_REFUSALS)
-        log_warn("%s (%s): %s refused: %s%s", wire_conn_address(peer->conn), peer->identity,
-                 operation_name(request->operation), err->message,
-                 before + 1 < LOGGED_REFUSALS ? "" : "; more of this connection are not told");
+        log_event(LOG_LEVEL_WARN, &fields, "%s (%s): %s refused: %s%s",
+                  wire_conn_address(peer->conn), peer->identity, operation_name(request->operation),
+                  err->message,
+                  before + 1 < LOGGED_REFUSALS ? "" : "; more of this connection are not told");
 }
 
 static int authorize(struct request *request, struct hf_error *err)

@@ -55,8 +55,10 @@ static int turn_away(struct request *request, int status, Holdfast__Wire__Reply 
                      const struct hf_error *err)
 {
     struct peer *peer = request->peer;
+    const struct log_fields fields = peer_fields(peer);
 
-    log_warn("%s (%s) refused: %s", wire_conn_address(peer->conn), peer->identity, err->message);
+    log_event(LOG_LEVEL_WARN, &fields, "%s (%s) refused: %s", wire_conn_address(peer->conn),
+              peer->identity, err->message);
     request_answer(request, status, err, reply);
     wire_conn_close(peer->conn, PEER_LINGER_MS, err);
     request_end(request);
@@ -67,6 +69,7 @@ int handle_hello(struct request *request, Holdfast__Wire__Reply *reply, struct h
 {
     struct peer *peer = request->peer;
     const Holdfast__Wire__Hello *hello = request->message->hello;
+    const struct log_fields fields = peer_fields(peer);
     int rc = check_protocol(hello, err);
 
     if (rc == HF_OK)
@@ -76,7 +79,8 @@ int handle_hello(struct request *request, Holdfast__Wire__Reply *reply, struct h
         rc = fill_welcome(request, reply, err);
     }
     if (rc == HF_OK)
-        log_info("%s (%s) connected: %s, %.64s", wire_conn_address(peer->conn), peer->identity,
-                 role_name(peer->principal.role), hello->program);
+        log_event(LOG_LEVEL_INFO, &fields, "%s (%s) connected: %s, %.64s",
+                  wire_conn_address(peer->conn), peer->identity, role_name(peer->principal.role),
+                  hello->program);
     return rc == HF_OK ? rc : turn_away(request, rc, reply, err);
 }

@@ -307,28 +307,43 @@ static const char *without_address(const struct peer *peer, const char *sentence
                : sentence;
 }
 
+struct log_fields peer_fields(const struct peer *peer)
+{
+    struct log_fields fields = {.peer = wire_conn_address(peer->conn)};
+
+    if (peer->certificate_known) {
+        fields.tenant = peer->principal.tenant;
+        fields.host = peer->principal.name;
+    }
+    return fields;
+}
+
 static void log_closed(const struct peer *peer, const struct hf_error *why)
 {
     const char *address = wire_conn_address(peer->conn);
     const char *sentence = without_address(peer, why->message);
+    const struct log_fields fields = peer_fields(peer);
 
     if (peer->refusal.status != HF_OK)
         return; /* was told when it was refused */
     if (!peer->certificate_known && why->status == HF_OK)
         return; /* a probe of the port, as load balancers make every other second */
     if (!peer->certificate_known)
-        log_warn("%s refused: %s", address, sentence);
+        log_event(LOG_LEVEL_WARN, &fields, "%s refused: %s", address, sentence);
     else if (why->status != HF_OK)
-        log_warn("%s (%s) closed: %s", address, peer->identity, sentence);
+        log_event(LOG_LEVEL_WARN, &fields, "%s (%s) closed: %s", address, peer->identity, sentence);
     else
-        log_info("%s (%s) closed%s%s", address, peer->identity, sentence[0] ? ": " : "", sentence);
+        log_event(LOG_LEVEL_INFO, &fields, "%s (%s) closed%s%s", address, peer->identity,
+                  sentence[0] ? ": " : "", sentence);
 }
 
 static void refuse(struct peer *peer, const struct hf_error *why)
 {
+    const struct log_fields fields = peer_fields(peer);
+
     peer->refusal = *why;
-    log_warn("%s (%s) refused: %s", wire_conn_address(peer->conn),
-             peer->certificate_known ? peer->identity : "unknown", why->message);
+    log_event(LOG_LEVEL_WARN, &fields, "%s (%s) refused: %s", wire_conn_address(peer->conn),
+              peer->certificate_known ? peer->identity : "unknown", why->message);
 }
 
 static int read_certificate(struct peer *peer, struct hf_error *err)

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/log.h"
 #include "server/notices.h"
 #include "server/quota.h"
 #include "server/visible.h"
@@ -131,5 +132,8 @@ void peer_keep_staging(struct peer *peer, struct staging *staging);
 struct host_session *peer_session(struct peer *peer);
 /** Takes over the reference. What it served before is let go. False: the connection is gone. */
 bool peer_set_session(struct peer *peer, struct host_session *session);
+
+/** What a line of the log says of the peer, for programs that read it. Borrows from the peer. */
+struct log_fields peer_fields(const struct peer *peer);
 
 #endif

@@ -74,10 +74,34 @@ static void a_long_line_is_cut_and_still_ends(void **state)
     assert_int_equal(got[n - 1], '\n');
 }
 
+/* Programs read it as JSON, whatever is in it. */
+static void fields_and_bytes_of_any_kind_are_json(void **state)
+{
+    const struct log_fields fields = {
+        .session = "s \"1\"", .host = "a\\b\xff", .version = 7, .token = 18446744073709551615ULL};
+    char got[2048];
+    ssize_t n;
+
+    (void)state;
+    log_set_format(LOG_FORMAT_JSON);
+    log_event(LOG_LEVEL_WARN, &fields, "x\n%s", "\x1b\xc3\xa4\xc3");
+    log_set_format(LOG_FORMAT_TEXT);
+    n = read(ends[0], got, sizeof got - 1);
+    assert_true(n > 0);
+    got[n] = '\0';
+    assert_int_equal(strncmp(got, "{\"time\":\"20", 11), 0);
+    assert_string_equal(
+        strchr(got, ','),
+        ",\"level\":\"warning\",\"message\":\"x\\u000a\\u001b\xc3\xa4\xef\xbf\xbd\","
+        "\"session\":\"s \\u00221\\u0022\",\"host\":\"a\\u005cb\xef\xbf\xbd\","
+        "\"version\":7,\"token\":18446744073709551615}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_line_names_its_level, divert, restore),
+        cmocka_unit_test_setup_teardown(fields_and_bytes_of_any_kind_are_json, divert, restore),
         cmocka_unit_test_setup_teardown(control_characters_do_not_get_through, divert, restore),
         cmocka_unit_test_setup_teardown(a_long_line_is_cut_and_still_ends, divert, restore),
     };
