@@ -19,8 +19,8 @@ struct mount_options {
     uint32_t maintenance_ms;  /**< between two; 0: the default */
     bool no_maintenance;
     const char *metrics; /**< ADDR:PORT, or NULL. Points into the parsed text */
-    const char *claims; /**< patterns; NULL: the default. Points into the parsed text */
-    struct buf kernel;  /**< comma-separated, NUL-terminated when not empty; the caller frees it */
+    const char *claims;  /**< patterns; NULL: the default. Points into the parsed text */
+    struct buf kernel;   /**< comma-separated, NUL-terminated when not empty; the caller frees it */
 };
 
 /** Adds the options of `text` ("ro,memory=64M"; it is taken apart in place). HF_USAGE. */
