@@ -74,7 +74,7 @@ static const struct option_spec specs[] = {
     {"maintenance", 0, OPTION_STRING, offsetof(struct serve_arguments, maintenance), "TIME",
      "how often retention and collection are looked after,\nor off (default: 1h)"},
     {"metrics", 0, OPTION_STRING, offsetof(struct serve_arguments, metrics), "ADDR:PORT",
-     "answer /metrics (for Prometheus), /healthz and /readyz\nthere, over plain HTTP"},
+     "answer /metrics for Prometheus, /healthz, /readyz\nthere, over plain HTTP"},
     {"log-format", 0, OPTION_STRING, offsetof(struct serve_arguments, log_format), "FORMAT",
      "text, or json: an object a line (default: text)"},
     {0}};
