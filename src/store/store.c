@@ -42,11 +42,6 @@ static int check_sid(uint64_t sid, struct hf_error *err)
     return HF_OK;
 }
 
-static int unsupported(const struct store *store, struct hf_error *err)
-{
-    return hf_fail(err, HF_UNSUPPORTED, "the engine %s cannot do that", store->ops->name);
-}
-
 /* --- objects ---------------------------------------------------------------------------------- */
 
 int store_put(struct store *store, uint64_t host, const struct object *objects, size_t n,
@@ -177,8 +172,6 @@ int store_session_purge(struct store *store, uint64_t sid, struct hf_error *err)
 
     if (rc == HF_OK)
         rc = check_sid(sid, err);
-    if (!store->ops->session_purge)
-        return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->session_purge(store, sid, err);
 }
 
@@ -226,8 +219,6 @@ int store_history_drop(struct store *store, uint64_t sid, const uint64_t *versio
                      HISTORY_DROP_MAX, n);
     if (rc != HF_OK)
         return rc;
-    if (!store->ops->history_drop)
-        return unsupported(store, err);
     return store->ops->history_drop(store, sid, versions, n, ret_dropped ? ret_dropped : &dropped,
                                     err);
 }
@@ -251,8 +242,6 @@ int store_rescue_list(struct store *store, uint64_t sid, rescue_visit_fn visit, 
                       struct hf_error *err)
 {
     assert(store && visit);
-    if (!store->ops->rescue_list)
-        return unsupported(store, err);
     return store->ops->rescue_list(store, sid, visit, arg, err);
 }
 
@@ -260,8 +249,6 @@ int store_rescue_drop(struct store *store, uint64_t sid, uint64_t rescue, struct
 {
     int rc = check_writable(store, err);
 
-    if (!store->ops->rescue_drop)
-        return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->rescue_drop(store, sid, rescue, err);
 }
 
@@ -477,8 +464,6 @@ int store_snapshot_pins(struct store *store, const char *name, pin_visit_fn visi
 
     assert(store && name && visit);
     rc = snapshot_name_check(name, err);
-    if (!store->ops->snapshot_pins)
-        return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->snapshot_pins(store, name, visit, arg, err);
 }
 
@@ -558,8 +543,6 @@ int store_session_receive(struct store *store, const struct session_copy *copy,
     assert(copy && copy->name && copy->versions && copy->nversions > 0);
     if (rc == HF_OK)
         rc = check_copy(copy, err);
-    if (!store->ops->session_receive)
-        return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->session_receive(store, copy, err);
 }
 
@@ -575,8 +558,6 @@ int store_rescue_receive(struct store *store, const uint8_t origin[UUID_SIZE],
         rc = check_numbers(1, rescue->bytes, rescue->files, err);
     if (rc == HF_OK && (rescue->id > COPIED_MAX || rescue->version > COPIED_MAX))
         rc = hf_fail(err, HF_INVAL, "a rescue version has a number beyond all bounds");
-    if (!store->ops->rescue_receive)
-        return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->rescue_receive(store, origin, rescue, err);
 }
 
@@ -590,8 +571,6 @@ int store_snapshot_receive(struct store *store, const struct snapshot_copy *copy
         rc = snapshot_name_check(copy->name, err);
     if (rc == HF_OK)
         rc = check_pins(copy, err);
-    if (!store->ops->snapshot_receive)
-        return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->snapshot_receive(store, copy, err);
 }
 
@@ -604,8 +583,6 @@ int store_setting_get(struct store *store, const char *name, struct buf *ret_tex
 
     assert(store && name && ret_text);
     rc = setting_name_check(name, err);
-    if (!store->ops->setting_get)
-        return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->setting_get(store, name, ret_text, err);
 }
 
@@ -638,8 +615,6 @@ int store_setting_set(struct store *store, const char *name, struct slice text,
     assert(name && (text.data || text.len == 0));
     if (rc == HF_OK)
         rc = check_setting(name, text, err);
-    if (!store->ops->setting_set)
-        return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->setting_set(store, name, text, err);
 }
 
@@ -655,8 +630,6 @@ int store_collect(struct store *store, const struct collect_options *options,
     rc = options->dry_run ? HF_OK : check_writable(store, err);
     if (rc == HF_OK && options->percent > 100)
         rc = hf_fail(err, HF_INVAL, "a collection may work 1 to 100 percent of the time");
-    if (!store->ops->collect)
-        return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->collect(store, options, ret_totals, err);
 }
 
@@ -668,8 +641,6 @@ int store_mend(struct store *store, const struct object_id *id, const struct obj
     assert(id);
     if (rc == HF_OK && good && !object_id_equal(id, &good->id))
         rc = hf_fail(err, HF_INVAL, "an object can be mended by one of the same id alone");
-    if (!store->ops->mend)
-        return unsupported(store, err);
     return rc != HF_OK ? rc : store->ops->mend(store, id, good, err);
 }
 

@@ -84,6 +84,10 @@ enum verb {
     DO_RESCUE,
     DO_LOCK,
     DO_SHARED,
+    DO_PURGE,
+    DO_DROP_VERSIONS,
+    DO_DROP_RESCUE,
+    DO_SETTING,
     DO_VERBS
 };
 
@@ -227,6 +231,24 @@ static int do_shared(struct side *side, const struct request *request)
     return rc != HF_OK ? rc : store_commit(mount->store, mount->host, &commit, &version, NULL);
 }
 
+static int do_drop_versions(struct side *side, const struct request *request)
+{
+    const uint64_t versions[] = {request->text % 5, 2 + request->text % 3, request->text % 11};
+    uint64_t sid = request->refuse ? SHARED_SID : request->sid, dropped;
+
+    return store_history_drop(mount_of(side, request->who)->store, sid, versions, 3, &dropped,
+                              NULL);
+}
+
+static int do_setting(struct side *side, const struct request *request)
+{
+    struct slice text = slice_of(request->mode ? request->name : NULL,
+                                 request->mode ? request->text % sizeof request->name : 0);
+
+    return store_setting_set(mount_of(side, request->who)->store,
+                             request->mode == 2 ? "one" : "two", text, NULL);
+}
+
 static int perform(struct side *side, const struct request *request)
 {
     struct mount *mount = mount_of(side, request->who);
@@ -264,6 +286,14 @@ static int perform(struct side *side, const struct request *request)
         return store_lock_set(mount->store, mount->host, &request->lock, NULL, NULL);
     case DO_SHARED:
         return do_shared(side, request);
+    case DO_PURGE:
+        return store_session_purge(mount->store, request->sid, NULL);
+    case DO_DROP_VERSIONS:
+        return do_drop_versions(side, request);
+    case DO_DROP_RESCUE:
+        return store_rescue_drop(mount->store, request->sid, request->text % 40, NULL);
+    case DO_SETTING:
+        return do_setting(side, request);
     case DO_VERBS:
         break;
     }

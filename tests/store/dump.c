@@ -10,6 +10,8 @@ struct dump {
     struct buf *text;
     uint64_t sids[256];
     size_t nsids;
+    char snapshots[32][64];
+    size_t nsnapshots;
 };
 
 static int add(struct dump *dump, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -53,9 +55,9 @@ static int add_head(struct dump *dump, const struct session_head *head)
 static int add_session(const struct session_info *info, void *arg)
 {
     struct dump *dump = arg;
-    int rc =
-        add(dump, "session %s state %d created %lld holder %llu %s\n", info->name, (int)info->state,
-            (long long)info->created, ull(info->holder), text_of(info->holder_name));
+    int rc = add(dump, "session %s state %d created %lld trashed %lld holder %llu %s\n", info->name,
+                 (int)info->state, (long long)info->created, (long long)info->trashed,
+                 ull(info->holder), text_of(info->holder_name));
 
     if (rc == HF_OK)
         rc = add(dump, " cwd %s git_root %s repository %s branch %s name %s %s %s %llu %llu\n",
@@ -104,10 +106,57 @@ static int add_audit(const struct audit_entry *entry, void *arg)
                ull(entry->token), text_of(entry->detail));
 }
 
+/* What each pins is asked for later: a visit must not call the store. */
 static int add_snapshot(const struct snapshot_info *info, void *arg)
 {
-    return add(arg, "snapshot %s t%lld %llu\n", info->name, (long long)info->time,
+    struct dump *dump = arg;
+
+    if (dump->nsnapshots < sizeof dump->snapshots / sizeof dump->snapshots[0])
+        snprintf(dump->snapshots[dump->nsnapshots++], sizeof dump->snapshots[0], "%s", info->name);
+    return add(dump, "snapshot %s t%lld %llu\n", info->name, (long long)info->time,
                ull(info->sessions));
+}
+
+static int add_pin(const struct pin_info *pin, void *arg)
+{
+    char hex[OBJECT_ID_HEX_SIZE];
+
+    return add(arg, "pin %llu %s v%llu %s t%lld %llu in %llu\n", ull(pin->sid), pin->session_name,
+               ull(pin->version), hex_of(&pin->root, hex), (long long)pin->time, ull(pin->bytes),
+               ull(pin->files));
+}
+
+static int add_snapshots(struct dump *dump, struct store *store, struct hf_error *err)
+{
+    int rc = store_snapshot_list(store, add_snapshot, dump, err);
+
+    for (size_t i = 0; rc == HF_OK && i < dump->nsnapshots; i++)
+        rc = store_snapshot_pins(store, dump->snapshots[i], add_pin, dump, err);
+    return rc;
+}
+
+static int add_rescue(const struct rescue_info *info, void *arg)
+{
+    char hex[OBJECT_ID_HEX_SIZE];
+
+    return add(
+        arg, "rescue %llu of %llu %s %d v%llu %s t%lld host %llu %s token %llu %llu in %llu %s\n",
+        ull(info->id), ull(info->sid), info->session_name, info->trashed, ull(info->version),
+        hex_of(&info->root, hex), (long long)info->time, ull(info->host), text_of(info->host_name),
+        ull(info->token), ull(info->bytes), ull(info->files), info->reason);
+}
+
+static int add_setting(struct dump *dump, struct store *store, const char *name,
+                       struct hf_error *err)
+{
+    BUF_AUTO text = {0};
+    int rc = store_setting_get(store, name, &text, err);
+
+    if (rc == HF_NOENT)
+        return add(dump, "setting %s is not set\n", name);
+    return rc != HF_OK ? rc
+                       : add(dump, "setting %s is %.*s\n", name, (int)text.len,
+                             text.len > 0 ? (const char *)text.data : "");
 }
 
 static int add_root(const struct root_info *root, void *arg)
@@ -300,7 +349,13 @@ int store_dump(struct store *store, const struct object_id *ids, size_t n, struc
     if (rc == HF_OK)
         rc = store_audit(store, UINT64_MAX, 0, add_audit, &dump, err);
     if (rc == HF_OK)
-        rc = store_snapshot_list(store, add_snapshot, &dump, err);
+        rc = add_snapshots(&dump, store, err);
+    if (rc == HF_OK)
+        rc = store_rescue_list(store, UINT64_MAX, add_rescue, &dump, err);
+    if (rc == HF_OK)
+        rc = add_setting(&dump, store, "one", err);
+    if (rc == HF_OK)
+        rc = add_setting(&dump, store, "two", err);
     if (rc == HF_OK)
         rc = add_roots(&dump, store, err);
     if (rc == HF_OK)

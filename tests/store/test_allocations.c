@@ -131,6 +131,82 @@ static void hand_over(struct world *world, uint64_t sid)
     STUBBORNLY(store_host_end(store, other, NULL));
 }
 
+static int see_pin(const struct pin_info *pin, void *arg)
+{
+    (void)pin;
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+static int see_rescue(const struct rescue_info *info, void *arg)
+{
+    *(uint64_t *)arg = info->id;
+    return 0;
+}
+
+static void keep_and_forget(struct world *world, uint64_t sid)
+{
+    const uint64_t versions[] = {7, 8};
+    struct commit commit = scene_commit(&world->first, 0, 0, 0, world->root[0]);
+    struct store *store = world->store;
+    struct lease lease;
+    BUF_AUTO text = {0};
+    uint64_t dropped, rescue = 0;
+    unsigned pins = 0;
+
+    STUBBORNLY(store_setting_set(store, "one", slice_of("text", 4), NULL));
+    STUBBORNLY(store_setting_set(store, "one", slice_of("other", 5), NULL));
+    STUBBORNLY(store_setting_get(store, "one", &text, NULL));
+    assert_int_equal(text.len, 5);
+    STUBBORNLY(store_snapshot_pins(store, "monday", see_pin, &pins, NULL));
+    assert_int_equal(pins, 1);
+    STUBBORNLY(store_history_drop(store, sid, versions, 2, &dropped, NULL));
+    STUBBORNLY(store_rescue_list(store, sid, see_rescue, &rescue, NULL));
+    STUBBORNLY(store_rescue_drop(store, sid, rescue, NULL));
+    STUBBORNLY(store_session_create(store, world->host, "purged", &commit, &lease, NULL));
+    STUBBORNLY(store_session_delete(store, world->host, lease.sid, lease.token, NULL));
+    STUBBORNLY(store_session_purge(store, lease.sid, NULL));
+}
+
+/* Into a store of its own, which may hold nothing else. */
+static void receive_copies(struct world *world)
+{
+    struct history_entry versions[] = {
+        {.version = 2, .root = world->root[0], .host = 3, .host_name = "far"},
+        {.version = 5, .root = world->root[1], .host = 4, .host_name = "away"},
+    };
+    struct pin_info pin = {.sid = 9, .session_name = "gone", .version = 1, .root = world->root[0]};
+    struct snapshot_copy snapshot = {.name = "pin", .pins = &pin, .npins = 1};
+    struct session_copy copy = {.sid = 4,
+                                .name = "alpha",
+                                .state = SESSION_LIVE,
+                                .versions = versions,
+                                .nversions = 1,
+                                .meta = {.cwd = "/somewhere", .branch = "main"}};
+    struct rescue_info rescue = {
+        .id = 3, .sid = 4, .root = world->root[0], .host = 5, .host_name = "far", .reason = "why"};
+    struct store *store;
+    struct session_head head;
+
+    STUBBORNLY(store_open("faulty()+memory:", STORE_CREATE, NULL, NULL, &store, NULL));
+    STUBBORNLY(store_put(store, 0, world->first.objects, world->first.n, NULL));
+    STUBBORNLY(store_put(store, 0, world->second.objects, world->second.n, NULL));
+    STUBBORNLY(store_session_receive(store, &copy, NULL));
+    copy.nversions = 2;
+    copy.name = "beta";
+    STUBBORNLY(store_session_receive(store, &copy, NULL));
+    copy.sid = 6;
+    STUBBORNLY(store_session_receive(store, &copy, NULL)); /* and takes the name */
+    STUBBORNLY(store_rescue_receive(store, copy.origin, &rescue, NULL));
+    STUBBORNLY(store_snapshot_receive(store, &snapshot, NULL));
+    STUBBORNLY(store_session_find(store, "beta", &head, NULL));
+    assert_int_equal(head.sid, 6);
+    assert_int_equal(head.version, 5);
+    STUBBORNLY_EXPECT(HF_EXIST, store_mend(store, &world->root[0],
+                                           &world->first.objects[world->first.n - 1], NULL));
+    store_close(store);
+}
+
 static void read_all(struct world *world, const struct lease *lease)
 {
     struct fsck_options options = {.report = no_finding};
@@ -195,6 +271,8 @@ static void any_allocation_may_fail_once(void **state)
         lease = live_session(world);
         use_locks(world);
         hand_over(world, lease.sid);
+        keep_and_forget(world, lease.sid);
+        receive_copies(world);
         read_all(world, &lease);
         parse_meta(world);
         failed = failing_alloc_stop();

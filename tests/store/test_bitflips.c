@@ -138,6 +138,8 @@ static void fill_rest(struct damage *damage, struct fixture *fixture)
     assert_int_equal(store_commit(fixture->a.store, fixture->a.host, &commit, &id, NULL), HF_OK);
     assert_int_equal(store_snapshot_create(fixture->a.store, "everything", NULL, 0, NULL), HF_OK);
     assert_int_equal(store_lock_set(fixture->a.store, fixture->a.host, &lock, NULL, NULL), HF_OK);
+    assert_int_equal(store_setting_set(fixture->a.store, "one", slice_of("a test", 6), NULL),
+                     HF_OK);
 }
 
 static void read_file(const char *path, struct buf *ret_bytes)
