@@ -44,8 +44,7 @@ int handle_stats(struct request *request, Holdfast__Wire__Reply *reply, struct h
         return rc;
     stats.connections = atomic_load(&tenant->connections);
     stats.activity.requests = atomic_load(&tenant->requests);
-    if (rc == HF_OK)
-        rc = wire_fill_stats(&stats, &request->arena, &reply->stats, err);
+    rc = wire_fill_stats(&stats, &request->arena, &reply->stats, err);
     if (rc == HF_OK)
         reply->result_case = HOLDFAST__WIRE__REPLY__RESULT_STATS;
     return rc;
