@@ -94,6 +94,8 @@ static struct end live(struct world *world, size_t pieces)
         write_range(world, map, i * 19000 + 77, 10 + i * 3, i + 100);
     STUBBORNLY(world, filemap_punch(map, 30000, 11111, NULL));
     STUBBORNLY(world, filemap_truncate(map, pieces * 20000 - 3333, NULL));
+    STUBBORNLY(world,
+               filemap_splice(map, 12000, 15000, slice_of("in between", 10), &world->sink, NULL));
     STUBBORNLY(world, filemap_seek(map, 10, SEEK_HOLE, &found, NULL));
     STUBBORNLY(world, filemap_truncate(map, pieces * 20000 + 5000, NULL));
     write_range(world, map, pieces * 20000 + 9000, 3000, 7);
