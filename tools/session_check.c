@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "command.h"
 #include "context.h"
@@ -13,6 +12,7 @@
 #include "json.h"
 #include "logstream.h"
 #include "presence.h"
+#include "progress.h"
 #include "text.h"
 #include "tree/build.h"
 
@@ -68,6 +68,7 @@ struct check {
     size_t mendable;
     uint64_t events;
     uint64_t repaired; /* the new version, or 0 */
+    struct progress progress;
 };
 
 /* --- finding ------------------------------------------------------------------------------------ */
@@ -76,8 +77,8 @@ static int count_event(const struct eventlog_event *event, void *arg)
 {
     struct check *check = arg;
 
-    (void)event;
     check->events++;
+    progress_add(&check->progress, 1, event->text.len + 1);
     return HF_OK;
 }
 
@@ -111,12 +112,14 @@ static int read_log(struct check *check, struct blob_cache *cache, struct hf_err
     struct logstream stream;
     int status = logstream_open(&stream, cache, &listener, err);
 
+    progress_start(&check->progress, "Checking", "events", 0, 0);
     if (status == HF_OK)
         status = logstream_read(&stream, &check->version.root, err);
     if (status == HF_OK && !stream.present)
         status = hf_fail(err, HF_NOENT, "the session has no %s", LOGSTREAM_FILE);
     if (status == HF_OK && (status = eventlog_end(stream.log)) != HF_OK)
         hf_fail(err, status, "out of memory");
+    progress_end(&check->progress);
     logstream_close(&stream);
     return status;
 }
@@ -124,19 +127,22 @@ static int read_log(struct check *check, struct blob_cache *cache, struct hf_err
 /* --- repairing ---------------------------------------------------------------------------------- */
 
 /* From the end to the beginning, so that places stay where they were found. */
-static int mend(const struct check *check, struct build *build, struct hf_error *err)
+static int mend(struct check *check, struct build *build, struct hf_error *err)
 {
     int64_t now = clock_realtime(&clock_system);
     int status = HF_OK;
 
+    progress_start(&check->progress, "Repairing", "places", check->mendable, 0);
     for (size_t i = check->count; status == HF_OK && i-- > 0;) {
         const struct eventlog_damage *damage = &check->findings[i].damage;
 
-        if (damage->mendable)
-            status =
-                build_splice(build, LOGSTREAM_FILE, damage->offset, damage->offset + damage->len,
-                             slice_of(damage->put, strlen(damage->put)), now, err);
+        if (!damage->mendable)
+            continue;
+        status = build_splice(build, LOGSTREAM_FILE, damage->offset, damage->offset + damage->len,
+                              slice_of(damage->put, strlen(damage->put)), now, err);
+        progress_add(&check->progress, 1, 0);
     }
+    progress_end(&check->progress);
     return status;
 }
 
