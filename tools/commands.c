@@ -48,6 +48,7 @@ extern const struct command command_snapshot_list;
 extern const struct command command_snapshot_restore;
 extern const struct command command_snapshot_show;
 extern const struct command command_stats;
+extern const struct command command_top;
 extern const struct command command_umount;
 
 /* clang-format off */
@@ -96,6 +97,7 @@ const struct command *const commands[] = {
     &command_retention_apply,
     &command_fsck,
     &command_stats,
+    &command_top,
     &command_bench_handover,
     &command_completion,
     NULL,

@@ -20,6 +20,7 @@
 #include "presence.h"
 #include "store/name.h"
 #include "text.h"
+#include "tree/session_id.h"
 
 #define CACHE_BYTES ((size_t)32 << 20)
 
@@ -63,6 +64,7 @@ struct importing {
     struct store *store;
     struct blob_cache *cache;
     const char *name;
+    struct session_id_report named; /* with --rename */
 };
 
 /* --- checks ---------------------------------------------------------------------------------------------- */
@@ -138,15 +140,32 @@ static void warn_of_version(const struct importing *importing)
     free(ours);
 }
 
+/* A file that names the session in another way than expected is left as it is. */
+static void warn_of_names(const struct importing *importing)
+{
+    static const char *const files[] = {SESSION_ID_WORKSPACE, SESSION_ID_EVENTS};
+    const enum session_id_place places[] = {importing->named.workspace, importing->named.events};
+
+    for (size_t i = 0; i < 2; i++)
+        if (places[i] == SESSION_ID_ODD)
+            fprintf(
+                stderr,
+                "holdfast: %s does not say the session's id where it should: it stays as it is\n",
+                files[i]);
+}
+
 /* --- importing --------------------------------------------------------------------------------------------- */
 
 static int build_session(struct importing *importing, struct build *build, uint64_t host,
                          struct lease *ret_lease, struct hf_error *err)
 {
     struct commit commit = {.durability = DURABILITY_SYNC};
-    int rc = archive_in_build(importing->fd, &importing->manifest, build, getuid(), getgid(),
-                              clock_realtime(&clock_system), err);
+    int64_t now = clock_realtime(&clock_system);
+    int rc =
+        archive_in_build(importing->fd, &importing->manifest, build, getuid(), getgid(), now, err);
 
+    if (rc == HF_OK && importing->options->rename)
+        rc = session_id_rewrite(build, importing->name, now, &importing->named, err);
     if (rc == HF_OK)
         rc = build_finish(build, &commit, err);
     if (rc == HF_OK)
@@ -225,6 +244,8 @@ static int run_import(struct importing *importing, const char *file, struct hf_e
         return rc;
     warn_of_version(importing);
     rc = options->dry_run ? HF_OK : import(importing, err);
+    if (rc == HF_OK)
+        warn_of_names(importing);
     return rc == HF_OK ? print_done(importing) : rc;
 }
 

@@ -76,7 +76,10 @@ run 0 fsck
 # through a pipe, under another name
 "$holdfast" session export "$id" -o - 2>/dev/null | "$holdfast" session import - --rename renamed >"$scratch/out" \
     2>"$scratch/err" || fail "importing from a pipe: $(cat "$scratch/err")"
+run 0 session cat renamed:workspace.yaml
+out '^id: renamed$'
 run 0 session cat renamed:events.jsonl
+out '"sessionId":"renamed"'
 out 'my token is'
 run 0 session cat "$id:workspace.yaml"
 out "^id: $id\$"

@@ -122,4 +122,15 @@ wait "$watcher" || fail 'watching ended badly'
 watcher=
 jq -es 'length >= 3 and (map(.session) | unique == ["bravo"])' "$scratch/watched" >"$scratch/jq" 2>&1 ||
     fail "the watch printed: $(cat "$scratch/watched")"
+
+# top shows what is held
+hold alpha
+run 0 top --count 1
+out '^alpha  *[0-9]* .* held '
+out '^Leases  *1 '
+run 0 top --count 2 --interval 50ms --json
+[ "$(wc -l <"$scratch/out")" -eq 2 ] || fail 'two looks are not two lines'
+head -n 1 "$scratch/out" >"$scratch/first" && mv "$scratch/first" "$scratch/out"
+json '.leases == 1 and .busy[0].session == "alpha" and .busy[0].lease == "held" and .busy[0].holder != null'
+
 finish
