@@ -38,6 +38,7 @@ extern const struct command command_session_import;
 extern const struct command command_session_list;
 extern const struct command command_session_log;
 extern const struct command command_session_rename;
+extern const struct command command_session_rescue;
 extern const struct command command_session_restore;
 extern const struct command command_session_show;
 extern const struct command command_session_undelete;
@@ -71,6 +72,7 @@ const struct command *const commands[] = {
     &command_session_rename,
     &command_session_delete,
     &command_session_undelete,
+    &command_session_rescue,
     &command_snapshot_create,
     &command_snapshot_list,
     &command_snapshot_show,
