@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions and what is written to them. Tokens, base versions and closures are the engine's to check. */
+#include "base/clock.h"
+#include "base/log.h"
 #include "server/ahead.h"
 #include "server/handlers.h"
 #include "server/peer.h"
 #include "server/tenants.h"
 #include "wire/convert.h"
+
+#define LIMIT_TOLD_NS (60 * 1000000000LL)
 
 static int fill_head(struct request *request, const struct session_head *head,
                      Holdfast__Wire__Reply *reply, struct hf_error *err)
@@ -113,6 +117,18 @@ int handle_session_undelete(struct request *request, Holdfast__Wire__Reply *repl
                : rc;
 }
 
+/* Of a session over its limit, or a store over its own: not at every try. */
+static void log_limit(struct peer *peer, const struct hf_error *err)
+{
+    int64_t now = clock_boottime(&clock_system), told = atomic_load(&peer->full_told);
+
+    if ((err->status == HF_QUOTA || err->status == HF_NOSPC) &&
+        (told == 0 || now - told > LIMIT_TOLD_NS) &&
+        atomic_compare_exchange_strong(&peer->full_told, &told, now))
+        log_warn("%s (%s): a commit was refused: %s", wire_conn_address(peer->conn), peer->identity,
+                 err->message);
+}
+
 int handle_commit(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
 {
     const Holdfast__Wire__CommitRequest *message = request->message->commit;
@@ -124,6 +140,8 @@ int handle_commit(struct request *request, Holdfast__Wire__Reply *reply, struct 
         rc = store_commit(request->peer->tenant->store, message->host, &commit, &version, err);
     if (rc == HF_OK)
         fill_number(version, reply);
+    else if (err)
+        log_limit(request->peer, err);
     return rc;
 }
 

@@ -55,6 +55,8 @@ struct peer {
     struct wire_conn *conn; /**< a reference */
     atomic_uint references;
     atomic_uint refusals; /**< requests that it may not make */
+    _Atomic int64_t
+        full_told; /**< CLOCK_BOOTTIME: when the log was told last of a limit that it met */
 
     /* The loop's thread only. */
     struct peer *next, *previous; /**< the server's list */

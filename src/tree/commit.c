@@ -268,6 +268,15 @@ static uint64_t host_of(const struct session *session)
 }
 
 static void session_doubt(struct session *session);
+static const char *name_of(const struct session *session);
+
+/** There is no room, or no more is allowed: what is here stays, and is tried again. Told once, not at every try. */
+static void report_refusal(struct session *session, int status, const struct hf_error *err)
+{
+    if ((status == HF_QUOTA || status == HF_NOSPC) && session->attempt_status != status)
+        tree_report(session->tree, "session %s cannot be committed now, and its changes wait: %s",
+                    session->sid == SHARED_SID ? "." : name_of(session), err->message);
+}
 
 /** What becomes of the session when its commit was refused. */
 static void commit_failed(struct session *session, int status)
@@ -310,6 +319,7 @@ static int lead(struct session *session, bool sync)
     struct meta_strings meta = {0};
     struct commit commit;
     uint64_t version = 0, host = host_of(session);
+    struct hf_error err = {0};
     int rc;
 
     rc = build(session, NULL);
@@ -324,9 +334,10 @@ static int lead(struct session *session, bool sync)
     session_set_phase(session, PHASE_COMMITTING);
     session->sink_busy = true;
     pthread_mutex_unlock(&session->lock);
-    rc = store_commit(tree->store, host, &commit, &version, NULL);
+    rc = store_commit(tree->store, host, &commit, &version, &err);
     pthread_mutex_lock(&session->lock);
     session->sink_busy = false;
+    report_refusal(session, rc, &err);
     if (rc == HF_OK) {
         attempt_succeeded(session, version, commit.durability == DURABILITY_SYNC);
         go_on(session);

@@ -464,6 +464,7 @@ int contract_main(int argc, char **argv, const struct contract_engine *engine)
     failed += run_group("locks", contract_lock_tests, contract_lock_count);
     failed += run_group("snapshots", contract_snapshot_tests, contract_snapshot_count);
     failed += run_group("settings", contract_setting_tests, contract_setting_count);
+    failed += run_group("limits", contract_limit_tests, contract_limit_count);
     failed += run_group("keeping", contract_keeping_tests, contract_keeping_count);
     failed += run_group("copies", contract_copy_tests, contract_copy_count);
     failed += run_group("mending", contract_mend_tests, contract_mend_count);

@@ -140,13 +140,15 @@ extern const struct CMUnitTest contract_object_tests[], contract_session_tests[]
     contract_commit_tests[], contract_lease_tests[], contract_lock_tests[],
     contract_snapshot_tests[], contract_fault_tests[], contract_thread_tests[],
     contract_queue_tests[], contract_host_tests[], contract_ttl_tests[], contract_expiry_tests[],
-    contract_rival_tests[], contract_setting_tests[], contract_keeping_tests[],
-    contract_collect_tests[], contract_copy_tests[], contract_mend_tests[], contract_damage_tests[];
+    contract_rival_tests[], contract_setting_tests[], contract_limit_tests[],
+    contract_keeping_tests[], contract_collect_tests[], contract_copy_tests[],
+    contract_mend_tests[], contract_damage_tests[];
 extern const size_t contract_object_count, contract_session_count, contract_commit_count,
     contract_lease_count, contract_lock_count, contract_snapshot_count, contract_fault_count,
     contract_thread_count, contract_queue_count, contract_host_count, contract_ttl_count,
-    contract_expiry_count, contract_rival_count, contract_setting_count, contract_keeping_count,
-    contract_collect_count, contract_copy_count, contract_mend_count, contract_damage_count;
+    contract_expiry_count, contract_rival_count, contract_setting_count, contract_limit_count,
+    contract_keeping_count, contract_collect_count, contract_copy_count, contract_mend_count,
+    contract_damage_count;
 
 #define CONTRACT_COUNT(tests) (sizeof(tests) / sizeof((tests)[0]))
 

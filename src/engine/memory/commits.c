@@ -25,6 +25,19 @@ int memory_meta_copy(const struct session_meta *meta, struct meta_strings *ret_s
     return HF_OK;
 }
 
+static int check_limits(const struct memory_world *world, const struct memory_session *session,
+                        const struct commit *commit, struct hf_error *err)
+{
+    struct limits_step step = {.session = session->head.sid == SHARED_SID ? "." : session->name,
+                               .before = session->head.bytes,
+                               .after = commit->meta.bytes,
+                               .used = world->content_bytes};
+
+    for (size_t i = 0; i < commit->nobjects; i++)
+        step.added += commit->objects[i].content.len;
+    return limits_admit(&world->limits, &step, err);
+}
+
 int memory_session_advance(struct memory_store *handle, struct memory_session *session,
                            uint64_t host, uint64_t token, const struct commit *commit,
                            const struct closure *closure, struct hf_error *err)
@@ -39,9 +52,11 @@ int memory_session_advance(struct memory_store *handle, struct memory_session *s
         .bytes = commit->meta.bytes,
         .files = commit->meta.files,
     };
-    int rc = memory_reserve(&session->versions, &session->versions_cap, session->nversions,
-                            sizeof version, err);
+    int rc = check_limits(handle->world, session, commit, err);
 
+    if (rc == HF_OK)
+        rc = memory_reserve(&session->versions, &session->versions_cap, session->nversions,
+                            sizeof version, err);
     if (rc == HF_OK && commit->meta_strings_valid &&
         memory_meta_copy(&commit->meta, &strings) != HF_OK)
         rc = hf_fail(err, HF_NOMEM, "out of memory");

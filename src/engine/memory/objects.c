@@ -84,8 +84,11 @@ int memory_objects_add(struct memory_world *world, const struct closure *closure
 static int put_for(struct memory_store *handle, uint64_t host, const struct closure *closure,
                    const struct object *objects, size_t n, struct hf_error *err)
 {
+    const struct limits_step step = {.used = handle->world->content_bytes};
     int rc = host != 0 ? memory_host_check(handle->world, host, err) : HF_OK;
 
+    if (rc == HF_OK && n > 0)
+        rc = limits_admit(&handle->world->limits, &step, err);
     if (rc == HF_OK)
         rc = memory_objects_add(handle->world, closure, objects, n, err);
     for (size_t i = 0; i < n && rc == HF_OK; i++)

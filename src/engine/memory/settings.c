@@ -59,6 +59,9 @@ int memory_setting_write(struct memory_world *world, const char *name, struct sl
         forget(world, old);
     if (text.data)
         world->settings[world->nsettings++] = fresh;
+    /* Without memory for them the old limits stay. */
+    if (strcmp(name, RETENTION_SETTING) == 0)
+        (void)limits_set(&world->limits, text);
     return rc;
 }
 
@@ -80,4 +83,5 @@ void memory_settings_free(struct memory_world *world)
     while (world->nsettings > 0)
         forget(world, &world->settings[world->nsettings - 1]);
     free(world->settings);
+    limits_free(&world->limits);
 }

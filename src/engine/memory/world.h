@@ -20,6 +20,7 @@
 #include "store/closure.h"
 #include "store/host_life.h"
 #include "store/lease.h"
+#include "store/limits.h"
 #include "store/meta.h"
 
 struct memory_store;
@@ -149,6 +150,7 @@ struct memory_world {
     size_t nsnapshots, snapshots_cap;
     struct memory_setting *settings;
     size_t nsettings, settings_cap;
+    struct limits limits; /* of the retention policy among them */
     struct store_lock *locks;
     size_t nlocks, locks_cap;
 };

@@ -3,14 +3,17 @@
 
 #include "engine/sqlite/hosts.h"
 #include "engine/sqlite/leases.h"
+#include "engine/sqlite/limit.h"
 
 int commit_advance(struct transaction *transaction, struct session_row *row, uint64_t host,
                    uint64_t token, const struct commit *commit, struct incoming *incoming,
                    bool new_session, struct hf_error *err)
 {
     static const struct session_meta unknown;
-    int rc = incoming_insert(incoming, transaction, err);
+    int rc = limit_commit(transaction, row, commit, incoming, err);
 
+    if (rc == HF_OK)
+        rc = incoming_insert(incoming, transaction, err);
     row->version++;
     row->versions++;
     row->has_root = true;

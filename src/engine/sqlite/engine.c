@@ -423,6 +423,7 @@ static void sqlite_close(struct store *base)
     readers_release(&store->readers);
     bases_release(&store->bases);
     writer_close(&store->writer);
+    limits_free(&store->limits);
     medium_close(&store->medium);
     free(store);
 }

@@ -34,6 +34,7 @@
 #include "engine/sqlite/roster.h"
 #include "engine/sqlite/writer.h"
 #include "store/engine.h"
+#include "store/limits.h"
 
 struct sqlite_store {
     struct store base;
@@ -48,6 +49,8 @@ struct sqlite_store {
     struct bell bell;
     struct roster roster;
     struct events events;
+    struct limits limits;   /**< within a transaction, as is: */
+    uint64_t limits_epoch;  /**< of the writer, when they were read */
     atomic_bool collecting; /**< one thread of this handle collects */
     /** For store_stats(). */
     atomic_uint_fast64_t known_hits, known_misses, base_hits, base_misses;

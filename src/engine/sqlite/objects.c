@@ -4,7 +4,7 @@
 
 #include "engine/sqlite/engine.h"
 #include "engine/sqlite/hosts.h"
-#include "engine/sqlite/incoming.h"
+#include "engine/sqlite/limit.h"
 #include "engine/sqlite/loose.h"
 
 #define ASKED_AT_ONCE 256 /* in one transaction */
@@ -19,6 +19,8 @@ static int run_put(struct write *write, struct transaction *transaction, struct 
     struct put_write *put = (struct put_write *)write;
     int rc = host_admit(transaction, put->incoming.host, err);
 
+    if (rc == HF_OK)
+        rc = limit_put(transaction, &put->incoming, err);
     if (rc == HF_OK)
         rc = incoming_check(&put->incoming, transaction, err);
     return rc == HF_OK ? incoming_insert(&put->incoming, transaction, err) : rc;

@@ -61,6 +61,7 @@ static int run_set(struct write *write, struct transaction *transaction, struct 
 {
     struct setting_change *change = (struct setting_change *)write;
 
+    writer_forget(transaction->writer); /* what was read of it */
     return setting_write(transaction->db, change->name, change->text, err);
 }
 

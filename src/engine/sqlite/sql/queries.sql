@@ -22,6 +22,9 @@ SELECT id, schema, uuid, chunk_min, chunk_avg, chunk_max, strict, key, created, 
     generation, sweeps, sessions, next_rescue, sum FROM store
 -- name: store_write
 INSERT OR REPLACE INTO store VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+-- name: used_bytes
+SELECT (p.page_count - f.freelist_count) * s.page_size FROM pragma_page_count p, pragma_freelist_count f,
+    pragma_page_size s
 -- name: setting_all
 SELECT name, text, sum FROM setting
 -- name: setting_write
