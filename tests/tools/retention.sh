@@ -62,6 +62,30 @@ once() {
     run 0 retention apply --json
     json '. == []'
 
+    # Snapshots are the quickest to make old: one that is not the last goes.
+    printf 'snapshots:\n  - {names: "test-*", last: 1}\n' >"$policy"
+    run 0 retention set "$policy"
+    for n in 1 2 3; do
+        run 0 snapshot create "test-$n"
+    done
+    run 0 retention apply -n
+    out '^snapshot  *test-1 .*snapshots .test-\*.: only the last 1$'
+    out '^snapshot  *test-2 '
+    out '^ *2  snapshot  *snapshots .test-\*.: only the last 1$'
+    out '^Nothing was changed'
+    grep -q test-3 "$scratch/out" && fail 'the last one would go'
+    run 0 retention apply -n --json
+    json 'length == 2 and all(.what == "snapshot" and (.rule | startswith("snapshots")))'
+    run 0 retention apply
+    out '^ *2  snapshot '
+    out "holdfast gc"
+    run 0 snapshot list --json
+    json 'length == 1 and .[0].name == "test-3"'
+    run 0 retention apply
+    out '^Nothing to let go'
+    run 0 snapshot delete test-3
+    run 0 retention set --default
+
     # Idle sessions go to the trash, and out of it.
     printf 'idle:\n  - {sessions: alpha, after: 1s}\n' >"$policy"
     run 0 retention set "$policy"
