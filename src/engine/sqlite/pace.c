@@ -25,7 +25,7 @@ int64_t pace_note(struct pace *pace, int64_t began)
 
 void pace_start(struct pace *pace, const struct collect_options *options)
 {
-    *pace = (struct pace){.options = options, .began = pace_now(), .phase = ""};
+    *pace = (struct pace){.options = options, .began = pace_now(), .phase = "marking"};
 }
 
 static int tell(const struct pace *pace, struct hf_error *err)
