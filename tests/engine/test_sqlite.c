@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is particular to the sqlite engine: whose files it opens, how commits share transactions and syncs, what
  * it does when the medium fails, and that no row can change or go unnoticed. */
+#include <endian.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -806,6 +807,59 @@ static void fill_and_die(struct fixture *fixture)
     assert_int_equal(count_findings(fixture), 0);
 }
 
+/* --- mending --------------------------------------------------------------------------------------------- */
+
+/* An object that others are packed against, and its content. */
+static void read_a_base(struct fixture *fixture, struct object *ret_base, struct buf *content)
+{
+    sqlite3_stmt *statement;
+    uint64_t key;
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT key, rest, kind FROM object WHERE seq ="
+                                        " (SELECT max(base) FROM object)",
+                                        -1, &statement, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    key = htobe64((uint64_t)sqlite3_column_int64(statement, 0));
+    memcpy(ret_base->id.bytes, &key, sizeof key);
+    memcpy(ret_base->id.bytes + sizeof key, sqlite3_column_blob(statement, 1),
+           OBJECT_ID_SIZE - sizeof key);
+    ret_base->kind = (enum object_kind)sqlite3_column_int(statement, 2);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    assert_int_equal(store_get(fixture->store, &ret_base->id, 1, content, NULL), HF_OK);
+    ret_base->content = buf_slice(content);
+}
+
+static void what_leans_on_a_mended_object_reads_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct append_load load;
+    struct object base = {0};
+    BUF_AUTO content = {0};
+
+    append_load_start(&load, fixture->store, fixture->host, "s", 20);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(append_load_step(&load, DURABILITY_RELAXED), HF_OK);
+    append_load_end(&load);
+    read_a_base(fixture, &base, &content);
+    run_sql(fixture->path, "UPDATE object SET packed = zeroblob(length(packed))"
+                           " WHERE seq = (SELECT max(base) FROM object)");
+    assert_true(count_findings(fixture) > 1);
+    assert_int_equal(store_mend(fixture->store, &base.id, &base, &fixture->err), HF_OK);
+    assert_int_equal(count_findings(fixture), 0);
+    /* A row whose checksum alone is wrong needs no other content than its own. */
+    run_sql(fixture->path, "UPDATE object SET generation = generation + 1"
+                           " WHERE seq = (SELECT max(base) FROM object)");
+    assert_int_equal(count_findings(fixture), 1);
+    assert_int_equal(store_mend(fixture->store, &base.id, NULL, &fixture->err), HF_OK);
+    assert_int_equal(count_findings(fixture), 0);
+    assert_int_equal(store_mend(fixture->store, &base.id, NULL, &fixture->err), HF_EXIST);
+}
+
 struct columns {
     char table[256][32];
     char column[256][32];
@@ -913,6 +967,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         WITH_STORE(newer_schema_is_refused_with_both_versions),
+        WITH_STORE(what_leans_on_a_mended_object_reads_again),
         PLAIN(store_of_another_program_is_refused_untouched),
         PLAIN(file_that_is_no_database_is_refused_untouched),
         PLAIN(empty_file_becomes_a_store_only_when_asked),
