@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "contract.h"
+#include "engine/memory/memory.h"
 #include "engine/open.h"
 #include "rig.h"
 
@@ -58,14 +59,32 @@ static int open_remote(const char *url, unsigned flags, struct store **ret_store
     return store_open(url, flags, NULL, NULL, ret_store, err);
 }
 
+/* The server's store, through a handle of this process beside it. */
+static void damage(struct store *store, const char *url, const struct object_id *id)
+{
+    struct served *served = all;
+    struct store *beside;
+
+    (void)store;
+    while (served && strcmp(served->url, url) != 0)
+        served = served->next;
+    assert_non_null(served);
+    assert_int_equal(store_open(served->rig.url, 0, NULL, NULL, &beside, NULL), HF_OK);
+    assert_int_equal(memory_store_damage_object(beside, id), HF_OK);
+    store_close(beside);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct contract_engine engine = {.name = "remote",
-                                                  .new_url = new_url,
-                                                  .open = open_remote,
-                                                  .remove = remove_store,
-                                                  .durable = true,
-                                                  .served = true};
+    static struct contract_engine engine = {.name = "remote",
+                                            .new_url = new_url,
+                                            .open = open_remote,
+                                            .remove = remove_store,
+                                            .durable = true,
+                                            .served = true};
+
+    if (!getenv("HOLDFAST_CONTRACT_FILES"))
+        engine.damage = damage;
 
     return contract_main(argc, argv, &engine);
 }
