@@ -253,7 +253,7 @@ int store_roots(struct store *store, root_visit_fn visit, void *arg, struct hf_e
  * Takes over a session of another store: its number, name, state, the versions that this store does not have
  * yet, and its token when that is higher. The last version becomes the head, unless this store's is a later one.
  * All that the roots refer to must be here (HF_MISSING). In one transaction. What was copied before and is gone
- * there stays here.
+ * there stays here; what was forgotten here comes back.
  * Another live session that has the name here was renamed or deleted there: it goes to the trash, and comes out of
  * it when it is received itself; so sessions may be received in any order, whoever swapped names.
  * A store takes copies from one origin alone, and from the first copy on it knows which (SETTING_ORIGIN):
@@ -292,7 +292,8 @@ int store_collect(struct store *store, const struct collect_options *options,
                   struct collect_totals *ret_totals, struct hf_error *err);
 
 /** Puts the good content `good` in the place of a damaged or missing object; with NULL only takes a damaged one
- *  out. What is taken out is kept aside, for people to look at. HF_EXIST when the store's object is sound. */
+ *  out. What is taken out is kept aside, for people to look at. HF_EXIST when the store's object is sound. HF_MISSING
+ *  when the object is, and something that it refers to: mend that first. HF_NOENT: there is none to take out. */
 int store_mend(struct store *store, const struct object_id *id, const struct object *good,
                struct hf_error *err);
 
