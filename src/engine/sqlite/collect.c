@@ -11,7 +11,8 @@
 /* So long a transaction of ours aims to hold up writers at most. */
 #define AIM_NS 8000000
 #define SIZE_MIN 8
-#define SIZE_MAX_STEP 4096
+/* Not more: what is cheap for a while, such as to cut free pages off the end, may become dear from one to the next. */
+#define SIZE_MAX_STEP 256
 #define SIZE_FIRST 64
 #define ITEMS_MAX 4096
 #define FOUND_AT_ONCE 256
