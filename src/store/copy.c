@@ -717,13 +717,18 @@ static int copy_snapshot_if_new(struct copy *copy, const struct snapshot_info *s
     const struct snapshot_info *same = find_snapshot(here, snapshot->name);
     char as[SESSION_NAME_MAX + 1], time[32];
 
-    if (!same)
-        return copy_snapshot(copy, snapshot, snapshot->name);
-    if (same->time == snapshot->time)
-        return HF_OK;
+    snprintf(as, sizeof as, "%s", snapshot->name);
     utc(snapshot->time, time, sizeof time);
-    snprintf(as, sizeof as, "%.200s.%s", snapshot->name, time);
-    return find_snapshot(here, as) ? HF_OK : copy_snapshot(copy, snapshot, as);
+    for (int again = 1; same && again < RUNS_A_SECOND; again++) {
+        if (same->time == snapshot->time)
+            return HF_OK;
+        if (again == 1)
+            snprintf(as, sizeof as, "%.200s.%s", snapshot->name, time);
+        else
+            snprintf(as, sizeof as, "%.200s.%s-%d", snapshot->name, time, again);
+        same = find_snapshot(here, as);
+    }
+    return copy_snapshot(copy, snapshot, as);
 }
 
 static int copy_snapshots(struct copy *copy)
@@ -813,14 +818,21 @@ int copy_check(const struct store *source, const struct store *target, struct hf
 
 static int check_origin(struct copy *copy)
 {
+    const uint8_t *own = store_info(copy->target)->uuid;
     uint8_t other[UUID_SIZE];
     int rc = copy_origin(copy->source, copy->origin, copy->err);
 
     if (rc == HF_OK)
         rc = copy_origin(copy->target, other, copy->err);
-    if (rc != HF_OK || memcmp(other, copy->origin, UUID_SIZE) == 0 ||
-        memcmp(other, store_info(copy->target)->uuid, UUID_SIZE) == 0)
+    if (rc != HF_OK)
         return rc;
+    if (memcmp(copy->origin, own, UUID_SIZE) == 0)
+        return hf_fail(copy->err, HF_CONFLICT,
+                       "%s is the store that the sessions of %s are copies of: restore them into a "
+                       "new store, or one by one",
+                       store_info(copy->target)->location, store_info(copy->source)->location);
+    if (memcmp(other, copy->origin, UUID_SIZE) == 0 || memcmp(other, own, UUID_SIZE) == 0)
+        return HF_OK; /* with sessions of its own it refuses the first copy */
     return hf_fail(copy->err, HF_CONFLICT, "%s holds copies of another store than %s",
                    store_info(copy->target)->location, store_info(copy->source)->location);
 }
