@@ -31,6 +31,7 @@ struct command {
     const char *details;  /**< paragraphs for --help, lines of at most 80 bytes; or NULL */
     const struct option_spec *options; /**< ended by an element without a name; or NULL */
     int min_operands, max_operands;    /**< max -1: any number */
+    bool usual; /**< of two words: meant also by the first one alone, before operands */
     /** Runs it: argv[0] is the command's (last) word. Returns the process exit code. */
     int (*run)(int argc, char **argv);
 };

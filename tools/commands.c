@@ -4,6 +4,9 @@
 #include <string.h>
 
 extern const struct command command_adopt;
+extern const struct command command_backup_create;
+extern const struct command command_backup_list;
+extern const struct command command_backup_verify;
 extern const struct command command_bench_handover;
 extern const struct command command_cert_init;
 extern const struct command command_cert_issue;
@@ -25,6 +28,7 @@ extern const struct command command_mount;
 extern const struct command command_retention_apply;
 extern const struct command command_retention_set;
 extern const struct command command_retention_show;
+extern const struct command command_restore;
 extern const struct command command_run;
 extern const struct command command_serve;
 extern const struct command command_session_cat;
@@ -97,6 +101,10 @@ const struct command *const commands[] = {
     &command_retention_show,
     &command_retention_set,
     &command_retention_apply,
+    &command_backup_create,
+    &command_backup_list,
+    &command_backup_verify,
+    &command_restore,
     &command_fsck,
     &command_stats,
     &command_top,
@@ -112,6 +120,7 @@ const struct command_family families[] = {
     {"lease", COMMAND_SESSION, "See, hold and break the leases of sessions"},
     {"cert", COMMAND_SERVER, "Make certificates for a server and its hosts"},
     {"retention", COMMAND_STORE, "Say what is kept for how long, and let the rest go"},
+    {"backup", COMMAND_STORE, "Copy what a store holds into another"},
     {"bench", COMMAND_STORE, "Measure"},
     {0},
 };

@@ -146,6 +146,15 @@ static bool is_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
+/* "backup URL" is "backup create URL". */
+static const struct command *usual_of(const char *word)
+{
+    for (const struct command *const *c = commands; *c; c++)
+        if ((*c)->usual && is_of_family(*c, word, strlen(word)))
+            return *c;
+    return NULL;
+}
+
 /* Runs the command whose first word is argv[0]. */
 static int dispatch(int argc, char **argv)
 {
@@ -167,7 +176,10 @@ static int dispatch(int argc, char **argv)
     }
     snprintf(name, sizeof name, "%s %s", argv[0], argv[1]);
     command = command_find(name);
-    return command ? command->run(argc - 1, argv + 1) : unknown_command(name);
+    if (command)
+        return command->run(argc - 1, argv + 1);
+    command = usual_of(argv[0]);
+    return command ? command->run(argc, argv) : unknown_command(name);
 }
 
 /* `holdfast help session list` is `holdfast session list --help`. */
