@@ -26,6 +26,8 @@ struct fsck {
     struct idmap told; /* objects that the engine's own check told of */
     struct pin *pins;
     size_t npins, cap;
+    const struct pin *walked;               /* now */
+    enum { UNKNOWN, KEPT, FORGOTTEN } fate; /* of that one, since the roots were listed */
     struct hf_error *err;
 };
 
@@ -145,6 +147,64 @@ static int list_roots(struct fsck *fsck)
     return tell(fsck, &finding);
 }
 
+/* --- what was forgotten meanwhile ------------------------------------------------------------------------ */
+
+/* Looks for the root of a pin. */
+struct search {
+    const struct pin *pin;
+    bool found;
+};
+
+static int compare_version(const struct history_entry *entry, void *arg)
+{
+    struct search *search = arg;
+
+    search->found |=
+        entry->version == search->pin->version && object_id_equal(&entry->root, &search->pin->root);
+    return HF_OK;
+}
+
+static int compare_pinned(const struct pin_info *pinned, void *arg)
+{
+    struct search *search = arg;
+
+    search->found |=
+        pinned->sid == search->pin->sid && object_id_equal(&pinned->root, &search->pin->root);
+    return HF_OK;
+}
+
+static int compare_rescue(const struct rescue_info *rescue, void *arg)
+{
+    struct search *search = arg;
+
+    search->found |= object_id_equal(&rescue->root, &search->pin->root);
+    return HF_OK;
+}
+
+static bool look_whether_kept(const struct fsck *fsck)
+{
+    const struct pin *pin = fsck->walked;
+    struct search search = {.pin = pin};
+    int rc;
+
+    if (pin->kind == ROOT_SNAPSHOT)
+        rc = store_snapshot_pins(fsck->store, pin->label, compare_pinned, &search, NULL);
+    else if (pin->kind == ROOT_RESCUE)
+        rc = store_rescue_list(fsck->store, pin->sid, compare_rescue, &search, NULL);
+    else /* a head that was moved is a version like others */
+        rc = store_history(fsck->store, pin->sid, pin->version, 1, compare_version, &search, NULL);
+    return rc == HF_OK ? search.found : rc != HF_NOENT;
+}
+
+/* Whether the store still keeps the root that is walked: what only one that it has forgotten meanwhile leads to may
+ * have been collected. */
+static bool is_kept(struct fsck *fsck)
+{
+    if (fsck->fate == UNKNOWN)
+        fsck->fate = look_whether_kept(fsck) ? KEPT : FORGOTTEN;
+    return fsck->fate == KEPT;
+}
+
 /* --- references ------------------------------------------------------------------------------------------ */
 
 static int take_damage(int status, const struct object_id *id, const char *message, void *arg)
@@ -153,7 +213,9 @@ static int take_damage(int status, const struct object_id *id, const char *messa
     struct check_finding finding = {
         .status = status, .what = "object", .message = message, .has_object = true, .object = *id};
 
-    return idmap_find(&fsck->told, id) ? HF_OK : tell(fsck, &finding);
+    if (idmap_find(&fsck->told, id) || (status == HF_MISSING && !is_kept(fsck)))
+        return HF_OK;
+    return tell(fsck, &finding);
 }
 
 /* "version 7 of session alpha, in the trash" */
@@ -202,9 +264,12 @@ static int walk_pin(struct fsck *fsck, struct graph *graph, const struct pin *pi
 {
     struct graph_totals totals;
     char what[160];
-    int rc = graph_walk(graph, &pin->root, &totals, fsck->err);
+    int rc;
 
-    if (rc != HF_OK)
+    fsck->walked = pin;
+    fsck->fate = UNKNOWN;
+    rc = graph_walk(graph, &pin->root, &totals, fsck->err);
+    if (rc != HF_OK || (totals.damage && !is_kept(fsck)))
         return rc;
     if (totals.damage)
         return tell_pin(fsck, pin, totals.damage, "is damaged: it needs object ");

@@ -5,7 +5,7 @@
  * once.
  *
  * Changes nothing, and may run beside mounts: roots are listed at one moment, and what they refer to does
- * not change.
+ * not change. One that is forgotten meanwhile (history, trash, a snapshot), and then collected, is no finding.
  */
 #ifndef STORE_FSCK_H
 #define STORE_FSCK_H

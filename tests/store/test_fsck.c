@@ -21,7 +21,7 @@ struct fixture {
     uint64_t host;
     struct scene scene;
     struct lease alpha;       /* three versions; "dir/big" is in all */
-    struct object_id root[4]; /* of the versions of alpha */
+    struct object_id root[5]; /* of the versions of alpha */
     struct object_id chunk;   /* the first of "dir/big" */
     struct object_id node;    /* a FILE node */
     struct object_id only;    /* a chunk of version 2 alone */
@@ -423,6 +423,40 @@ static void progress_ends_at_all_objects(void **state)
     assert_int_equal(progress.last, totals.objects);
 }
 
+/* Forgets versions 2 and 3 and the snapshot of 3 when version 1 has been walked, and collects what they alone had. */
+static void forget_and_collect(uint64_t done, uint64_t all, void *arg)
+{
+    struct fixture *fixture = arg;
+    const uint64_t versions[] = {2, 3};
+    struct collect_totals totals = {0};
+    uint64_t dropped;
+
+    (void)done;
+    (void)all;
+    assert_int_equal(
+        store_history_drop(fixture->store, fixture->alpha.sid, versions, 2, &dropped, NULL), HF_OK);
+    if (dropped == 0)
+        return; /* not the first call */
+    assert_int_equal(store_snapshot_delete(fixture->store, "three", NULL), HF_OK);
+    assert_int_equal(store_collect(fixture->store, NULL, &totals, NULL), HF_OK);
+    assert_true(totals.removed > 0);
+}
+
+static void what_is_forgotten_and_collected_meanwhile_is_no_finding(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *const alpha = "alpha";
+    struct findings findings = {.n = 0};
+    struct fsck_options options = {add_finding, &findings, forget_and_collect, fixture};
+    struct fsck_totals totals;
+
+    assert_int_equal(store_snapshot_create(fixture->store, "three", &alpha, 1, NULL), HF_OK);
+    scene_clear(&fixture->scene);
+    commit_version(fixture, tree_of(fixture, "four", NULL, 0));
+    assert_int_equal(fsck_run(fixture->store, &options, &totals, NULL), HF_OK);
+    assert_string_equal(findings.text, "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -443,6 +477,7 @@ int main(void)
         TEST(a_file_node_of_another_height_is_found),
         TEST(a_reporter_can_stop_the_check),
         TEST(progress_ends_at_all_objects),
+        TEST(what_is_forgotten_and_collected_meanwhile_is_no_finding),
     };
 
     return cmocka_run_group_tests_name("fsck", tests, NULL, NULL);
