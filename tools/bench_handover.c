@@ -7,13 +7,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "context.h"
 #include "json.h"
 #include "place.h"
+#include "samples.h"
 
 #define ROUNDS_DEFAULT 200
 #define ROUNDS_MAX 1000000
@@ -49,34 +49,6 @@ const struct command command_bench_handover = {
     .max_operands = 2,
     .run = run,
 };
-
-/* Durations in ns, sorted when they are complete. */
-struct samples {
-    int64_t *ns;
-    size_t count;
-};
-
-static int64_t now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-static int by_duration(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double micros(const struct samples *samples, double quantile)
-{
-    size_t at = (size_t)((double)(samples->count - 1) * quantile + 0.5);
-
-    return (double)samples->ns[at] / 1000;
-}
 
 /* No two lines are alike: else the chunk that a line is appended to would be known on either side already. */
 static void fill_line(char line[LINE_BYTES])
@@ -118,10 +90,11 @@ struct bench {
 
 static int timed_append(const char *path, struct samples *samples, struct hf_error *err)
 {
-    int64_t begin = now();
+    int64_t begin = samples_now();
     int status = append(path, err);
 
-    samples->ns[samples->count++] = now() - begin;
+    if (status == HF_OK && samples_add(samples, samples_now() - begin) != HF_OK)
+        status = hf_fail(err, HF_NOMEM, "out of memory");
     return status;
 }
 
@@ -140,53 +113,34 @@ static int measure(struct bench *bench, struct hf_error *err)
             status = timed_append(path, &bench->held, err);
         if (status != HF_OK || !bench->store)
             continue;
-        begin = now();
+        begin = samples_now();
         status = store_session_head(bench->store, SHARED_SID, &head, err);
-        bench->trip.ns[bench->trip.count++] = now() - begin;
+        if (samples_add(&bench->trip, samples_now() - begin) != HF_OK)
+            status = hf_fail(err, HF_NOMEM, "out of memory");
     }
     return status;
 }
 
-static json_t *samples_json(const struct samples *samples)
-{
-    return samples->count == 0
-               ? json_null()
-               : json_pack("{s:I, s:f, s:f, s:f}", "count", (json_int_t)samples->count, "p50_us",
-                           micros(samples, 0.5), "p90_us", micros(samples, 0.9), "p99_us",
-                           micros(samples, 0.99));
-}
-
-static void print_samples(const char *label, const struct samples *samples)
-{
-    if (samples->count > 0)
-        printf("%-26s %10.0f %10.0f %10.0f\n", label, micros(samples, 0.5), micros(samples, 0.9),
-               micros(samples, 0.99));
-}
-
 static int report(const struct bench *bench, bool json)
 {
-    double handover = micros(&bench->handover, 0.5), held = micros(&bench->held, 0.5);
-    double trips = bench->trip.count ? (handover - held) / micros(&bench->trip, 0.5) : 0;
+    double handover = samples_micros(&bench->handover, 0.5),
+           held = samples_micros(&bench->held, 0.5);
+    double trips = bench->trip.count ? (handover - held) / samples_micros(&bench->trip, 0.5) : 0;
 
     if (json)
         return json_print(
             json_pack("{s:o, s:o, s:o, s:o}", "handover", samples_json(&bench->handover), "held",
                       samples_json(&bench->held), "round_trip", samples_json(&bench->trip),
                       "extra_round_trips", bench->trip.count ? json_real(trips) : json_null()));
-    printf("%-26s %10s %10s %10s\n", "MICROSECONDS", "MEDIAN", "P90", "P99");
-    print_samples("append after a hand-over", &bench->handover);
-    print_samples("append with the lease", &bench->held);
-    print_samples("round trip", &bench->trip);
+    samples_print_title();
+    samples_print("append after a hand-over", &bench->handover);
+    samples_print("append with the lease", &bench->held);
+    samples_print("round trip", &bench->trip);
     printf("A hand-over costs %.2f times an append", handover / held);
     if (bench->trip.count)
         printf(", or %.1f round trips beside it", trips);
     puts(".");
     return HF_OK;
-}
-
-static void sort(struct samples *samples)
-{
-    qsort(samples->ns, samples->count, sizeof samples->ns[0], by_duration);
 }
 
 /* The session is made through the first mount, and must be there then through the second. */
@@ -235,14 +189,7 @@ static int prepare(struct bench *bench, char *const *mounts, struct hf_error *er
     for (int i = 0; i < 2 && status == HF_OK; i++)
         snprintf(bench->paths[i] + strlen(bench->paths[i]), sizeof "/events.jsonl",
                  "/events.jsonl");
-    if (status != HF_OK)
-        return status;
-    bench->handover.ns = calloc(3 * bench->rounds, sizeof(int64_t));
-    if (!bench->handover.ns)
-        return hf_fail(err, HF_NOMEM, "out of memory");
-    bench->held.ns = bench->handover.ns + bench->rounds;
-    bench->trip.ns = bench->held.ns + bench->rounds;
-    return HF_OK;
+    return status;
 }
 
 static void remove_session(struct bench *bench)
@@ -274,12 +221,14 @@ static int run(int argc, char **argv)
         remove_session(&bench);
     }
     if (status == HF_OK) {
-        sort(&bench.handover);
-        sort(&bench.held);
-        sort(&bench.trip);
+        samples_sort(&bench.handover);
+        samples_sort(&bench.held);
+        samples_sort(&bench.trip);
         status = report(&bench, options.json);
     }
     store_close(bench.store);
-    free(bench.handover.ns);
+    samples_free(&bench.handover);
+    samples_free(&bench.held);
+    samples_free(&bench.trip);
     return status ? command_fail(&err) : EX_OK;
 }

@@ -7,6 +7,7 @@ extern const struct command command_adopt;
 extern const struct command command_backup_create;
 extern const struct command command_backup_list;
 extern const struct command command_backup_verify;
+extern const struct command command_bench_gc;
 extern const struct command command_bench_handover;
 extern const struct command command_cert_init;
 extern const struct command command_cert_issue;
@@ -108,6 +109,7 @@ const struct command *const commands[] = {
     &command_fsck,
     &command_stats,
     &command_top,
+    &command_bench_gc,
     &command_bench_handover,
     &command_completion,
     NULL,
