@@ -32,6 +32,20 @@ int backup_open(const char *url, unsigned flags, const struct store *like, struc
     return status;
 }
 
+static int stop_at_pin(const struct pin_info *pin, void *arg)
+{
+    (void)pin;
+    (void)arg;
+    return 1;
+}
+
+int backup_check_snapshot(struct store *store, const char *snapshot, struct hf_error *err)
+{
+    int status = snapshot ? store_snapshot_pins(store, snapshot, stop_at_pin, NULL, err) : HF_OK;
+
+    return status < 0 ? status : HF_OK;
+}
+
 int backup_split_globs(char *list, const char *ret_globs[BACKUP_GLOBS_MAX], size_t *ret_n,
                        struct hf_error *err)
 {

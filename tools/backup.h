@@ -14,6 +14,9 @@
 int backup_open(const char *url, unsigned flags, const struct store *like, struct store **ret_store,
                 struct hf_error *err);
 
+/** Whether a store has the snapshot (NULL: nothing is asked), before anything is made for its sake. HF_NOENT. */
+int backup_check_snapshot(struct store *store, const char *snapshot, struct hf_error *err);
+
 /** Splits "a*,b" in place; NULL gives none. HF_USAGE for too many. */
 int backup_split_globs(char *list, const char *ret_globs[BACKUP_GLOBS_MAX], size_t *ret_n,
                        struct hf_error *err);

@@ -58,7 +58,7 @@ static int print_damage(const struct check_finding *finding, void *arg)
     struct progress *progress = arg;
 
     progress_end(progress);
-    fprintf(stderr, "holdfast: %s\n", finding->message);
+    text_line(stderr, "holdfast: %s", finding->message);
     return 0;
 }
 
@@ -76,12 +76,13 @@ static int print_totals(const struct copy_totals *totals, const struct store *ta
     json_t *object;
 
     if (!json) {
-        printf("%s in %s: %" PRIu64 " of %" PRIu64 " sessions had changed; %" PRIu64
-               " versions, %" PRIu64 " rescue versions, %" PRIu64 " snapshots and %" PRIu64
-               " objects (%s) are new.\n",
-               totals->run, store_info(target)->location, totals->changed, totals->sessions,
-               totals->versions, totals->rescues, totals->snapshots, totals->objects,
-               text_size(totals->object_bytes, size));
+        text_line(stdout,
+                  "%s in %s: %" PRIu64 " of %" PRIu64 " sessions had changed; %" PRIu64
+                  " versions, %" PRIu64 " rescue versions, %" PRIu64 " snapshots and %" PRIu64
+                  " objects (%s) are new.",
+                  totals->run, store_info(target)->location, totals->changed, totals->sessions,
+                  totals->versions, totals->rescues, totals->snapshots, totals->objects,
+                  text_size(totals->object_bytes, size));
         return HF_OK;
     }
     object = json_object();
@@ -136,12 +137,53 @@ static int compare(struct store *source, struct store *target, const struct copy
     return status;
 }
 
+/* What a dry run says of a target that is not there yet. */
+static int tell_whole(const char *url, bool json)
+{
+    struct findings findings = {.json = json};
+    int status = findings_add(&findings, HF_MISSING, "store",
+                              "%s is not there: it would be made, and get everything", url);
+
+    findings_end(&findings);
+    return status;
+}
+
+static int show_lack(struct store *source, const char *url, const struct copy_options *copy_options,
+                     const struct create_options *options, struct hf_error *err)
+{
+    struct store *target = NULL;
+    int status = backup_open(url, STORE_READ_ONLY, NULL, &target, err);
+
+    if (status == HF_NOENT && options->create)
+        return tell_whole(url, options->json);
+    if (status == HF_OK)
+        status = compare(source, target, copy_options, options->json, err);
+    store_close(target);
+    return status;
+}
+
+static int bring(struct store *source, const char *url, struct copy_options *copy_options,
+                 const struct create_options *options, uint64_t *ret_damaged, struct hf_error *err)
+{
+    struct copy_totals totals = {0};
+    struct store *target = NULL;
+    int status = backup_open(url, 0, options->create ? source : NULL, &target, err);
+
+    if (status == HF_OK)
+        status = copy(source, target, copy_options, &totals, err);
+    if (status == HF_OK)
+        status = print_totals(&totals, target, options->json);
+    store_close(target);
+    *ret_damaged = totals.damaged;
+    return status;
+}
+
 static int run(int argc, char **argv)
 {
     struct create_options options = {0};
     struct copy_options copy_options = {0};
-    struct copy_totals totals = {0};
-    struct store *source = NULL, *target = NULL;
+    struct store *source = NULL;
+    uint64_t damaged = 0;
     const char *globs[BACKUP_GLOBS_MAX];
     struct hf_error err;
     int exit_code, status;
@@ -156,19 +198,13 @@ static int run(int argc, char **argv)
     if (status == HF_OK)
         status = context_open_store(options.store, STORE_READ_ONLY, &source, &err);
     if (status == HF_OK)
-        status = backup_open(argv[0], options.dry_run ? STORE_READ_ONLY : 0,
-                             options.create && !options.dry_run ? source : NULL, &target, &err);
-    if (status == HF_OK && options.dry_run) {
-        status = compare(source, target, &copy_options, options.json, &err);
-    } else if (status == HF_OK) {
-        status = copy(source, target, &copy_options, &totals, &err);
-        if (status == HF_OK)
-            status = print_totals(&totals, target, options.json);
-    }
-    store_close(target);
+        status = backup_check_snapshot(source, options.snapshot, &err);
+    if (status == HF_OK)
+        status = options.dry_run ? show_lack(source, argv[0], &copy_options, &options, &err)
+                                 : bring(source, argv[0], &copy_options, &options, &damaged, &err);
     store_close(source);
     free(options.globs);
     if (status != HF_OK)
         return command_fail(&err);
-    return totals.damaged ? hf_status_exit(HF_CORRUPT) : EX_OK;
+    return damaged ? hf_status_exit(HF_CORRUPT) : EX_OK;
 }

@@ -72,7 +72,7 @@ static int print_head(struct printing *printing, const char *name, const struct 
     json_t *object;
 
     if (!printing->json) {
-        printf("%s at version %" PRIu64 "\n", name, head->version);
+        text_line(stdout, "%s at version %" PRIu64, name, head->version);
         return HF_OK;
     }
     object = json_object();
@@ -167,6 +167,8 @@ static int find_session(struct store *backup, const char *at, char *operand,
     status = context_find_session(backup, name, ret_session, err);
     if (status == HF_NOENT)
         status = context_find_trashed(backup, name, ret_session, err);
+    if (status == HF_NOENT)
+        status = hf_fail(err, status, "there is no session '%s' in the backup", name);
     if (status == HF_OK && ret_session->head.sid == SHARED_SID)
         status = hf_fail(err, HF_INVAL, "the shared tree is restored with the whole store alone");
     if (status == HF_OK && version)
@@ -182,11 +184,12 @@ static int say_session(const struct context_session *session, const char *name, 
     json_t *object;
 
     if (!json && version)
-        printf("Session %s is as session %s was at version %" PRIu64 ", as version %" PRIu64 ".\n",
-               name, session->name, session->head.version, version);
+        text_line(stdout,
+                  "Session %s is as session %s was at version %" PRIu64 ", as version %" PRIu64 ".",
+                  name, session->name, session->head.version, version);
     else if (!json)
-        printf("Session %s is as session %s was at version %" PRIu64 " already.\n", name,
-               session->name, session->head.version);
+        text_line(stdout, "Session %s is as session %s was at version %" PRIu64 " already.", name,
+                  session->name, session->head.version);
     if (!json)
         return HF_OK;
     object = json_object();
@@ -254,7 +257,7 @@ static int restore_session(struct store *backup, const struct restore_options *o
 static int print_damage(const struct check_finding *finding, void *arg)
 {
     progress_end(arg);
-    fprintf(stderr, "holdfast: %s\n", finding->message);
+    text_line(stderr, "holdfast: %s", finding->message);
     return 0;
 }
 
@@ -324,10 +327,11 @@ static int say_all(const struct copy_totals *totals, const struct store *target,
     json_t *object;
 
     if (!json) {
-        printf("%s has %" PRIu64 " sessions with %" PRIu64 " versions, %" PRIu64
-               " rescue versions and %" PRIu64 " snapshots; %s came from the backup.\n",
-               store_info(target)->location, totals->sessions, totals->versions, totals->rescues,
-               totals->snapshots, text_size(totals->object_bytes, size));
+        text_line(stdout,
+                  "%s has %" PRIu64 " sessions with %" PRIu64 " versions, %" PRIu64
+                  " rescue versions and %" PRIu64 " snapshots; %s came from the backup.",
+                  store_info(target)->location, totals->sessions, totals->versions, totals->rescues,
+                  totals->snapshots, text_size(totals->object_bytes, size));
         return HF_OK;
     }
     object = json_object();
@@ -353,7 +357,9 @@ static int restore_all(struct store *backup, const struct restore_options *optio
 
     if (options->dry_run)
         return show_all(backup, at, options->json, err);
-    status = context_store_url(options->store, true, &url, err);
+    status = backup_check_snapshot(backup, at, err);
+    if (status == HF_OK)
+        status = context_store_url(options->store, true, &url, err);
     if (status == HF_OK)
         status = backup_open((char *)url.data, 0, backup, &target, err);
     if (status == HF_OK)

@@ -7,6 +7,7 @@
 #include "backup.h"
 #include "command.h"
 #include "context.h"
+#include "text.h"
 
 struct verify_options {
     const char *against;
@@ -42,10 +43,10 @@ static void print_summary(const struct store *store, const struct fsck_totals *t
     const char *location = store_info(store)->location;
 
     if (totals->findings)
-        printf("%s is damaged: %" PRIu64 " findings\n", location, totals->findings);
+        text_line(stdout, "%s is damaged: %" PRIu64 " findings", location, totals->findings);
     else
-        printf("%s is sound: %" PRIu64 " roots reach %" PRIu64 " objects\n", location,
-               totals->roots, totals->objects);
+        text_line(stdout, "%s is sound: %" PRIu64 " roots reach %" PRIu64 " objects", location,
+                  totals->roots, totals->objects);
     if (behind)
         printf("The latest version of %" PRIu64 " sessions is not in it.\n", behind);
 }

@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "text.h"
+
 int command_fail(const struct hf_error *err)
 {
     fflush(stdout);
-    fprintf(stderr, "holdfast: %s\n", err->message);
+    text_line(stderr, "holdfast: %s", err->message);
     return hf_status_exit(err->status);
 }
 
@@ -18,9 +20,8 @@ int command_failf(int status, const char *format, ...)
     fflush(stdout);
     fputs("holdfast: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    text_vline(stderr, format, args);
     va_end(args);
-    fputc('\n', stderr);
     return hf_status_exit(status);
 }
 

@@ -241,7 +241,8 @@ int context_read_version_at(struct store *store, const struct context_session *s
     if (status < 0)
         return status;
     if (search.found.version == 0)
-        return hf_fail(err, HF_NOENT, "session '%s' has no version that old; see 'session log %s'",
+        return hf_fail(err, HF_NOENT,
+                       "session '%s' has no version that old; see 'holdfast session log %s'",
                        session->name, session->name);
     *ret_version = search.found;
     return 0;

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "context.h"
 #include "json.h"
+#include "text.h"
 
 struct break_options {
     const char *store, *reason;
@@ -55,7 +56,7 @@ static int say(const char *session, const struct break_options *options)
         return json_print(json_pack("{s:o, s:s, s:o, s:s}", "session", json_bytes(session), "state",
                                     "broken", "token", json_u64(options->token), "reason",
                                     options->reason));
-    printf("The lease of %s with token %" PRIu64 " is broken.\n", session, options->token);
+    text_line(stdout, "The lease of %s with token %" PRIu64 " is broken.", session, options->token);
     return HF_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "command.h"
 #include "hold.h"
 #include "json.h"
+#include "text.h"
 
 struct hold_options {
     const char *store, *mount;
@@ -79,7 +80,7 @@ static int say(const char *session, const char *state, bool json)
     json_t *object;
 
     if (!json) {
-        printf("Session %s is %s.\n", session, state);
+        text_line(stdout, "Session %s is %s.", session, state);
         return fflush(stdout) == 0 ? HF_OK : HF_IO;
     }
     object = json_object();

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "context.h"
 #include "lease_text.h"
+#include "text.h"
 
 struct show_options {
     const char *store;
@@ -40,7 +41,7 @@ static int print_lease(const struct lease_info *lease, bool json)
 {
     if (json)
         return json_print(lease_json(lease));
-    printf("%-12s %s\n", "Session", lease->session_name);
+    text_print_line("Session", lease->session_name);
     lease_print(lease, clock_realtime(&clock_system));
     return HF_OK;
 }

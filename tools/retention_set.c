@@ -8,6 +8,7 @@
 #include "command.h"
 #include "context.h"
 #include "store/retention.h"
+#include "text.h"
 
 struct set_options {
     const char *store;
@@ -86,6 +87,20 @@ static int read_policy(const char *path, struct buf *ret_text, struct hf_error *
     return rc == HF_OK ? rc : hf_fail_prefix(err, rc, "%s", path);
 }
 
+static void say(const struct set_options *options, const char *path, const struct store *store)
+{
+    const char *policy = options->builtin ? "The built-in policy" : "The policy";
+
+    if (options->dry_run && !options->builtin)
+        text_line(stdout, "%s is a policy; nothing is changed.", path);
+    else
+        text_line(stdout,
+                  options->dry_run ? "%s would hold for %s."
+                                   : "%s holds for %s now; 'holdfast retention apply --dry-run' "
+                                     "shows what it lets go.",
+                  policy, store_info(store)->location);
+}
+
 static int set(const struct set_options *options, const char *path, struct hf_error *err)
 {
     struct store *store = NULL;
@@ -97,6 +112,8 @@ static int set(const struct set_options *options, const char *path, struct hf_er
             context_open_store(options->store, options->dry_run ? STORE_READ_ONLY : 0, &store, err);
     if (rc == HF_OK && !options->dry_run)
         rc = store_setting_set(store, RETENTION_SETTING, buf_slice(&text), err);
+    if (rc == HF_OK)
+        say(options, path, store);
     store_close(store);
     return rc;
 }

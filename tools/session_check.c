@@ -248,17 +248,19 @@ static int print_text(const struct check *check)
     int status = print_findings(check);
 
     if (check->count == 0)
-        printf("The log of %s@%" PRIu64 " is sound: %" PRIu64 " events.\n", check->session.name,
-               check->version.version, check->events);
+        text_line(stdout, "The log of %s@%" PRIu64 " is sound: %" PRIu64 " events.",
+                  check->session.name, check->version.version, check->events);
     else
-        printf("The log of %s@%" PRIu64 " is damaged in %zu places, beside %" PRIu64 " events.\n",
-               check->session.name, check->version.version, check->count, check->events);
+        text_line(stdout,
+                  "The log of %s@%" PRIu64 " is damaged in %zu places, beside %" PRIu64 " events.",
+                  check->session.name, check->version.version, check->count, check->events);
     if (check->repaired)
         printf("It is repaired in version %" PRIu64 "; version %" PRIu64 " stays as it is.\n",
                check->repaired, check->version.version);
     else if (check->mendable > 0 && !check->options->repair)
-        printf("'holdfast session check --repair %s' makes a version without the damage.\n",
-               check->session.name);
+        text_line(stdout,
+                  "'holdfast session check --repair %s' makes a version without the damage.",
+                  check->session.name);
     return status;
 }
 

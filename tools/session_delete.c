@@ -9,6 +9,7 @@
 #include "context.h"
 #include "json.h"
 #include "presence.h"
+#include "text.h"
 
 struct delete_options {
     const char *store;
@@ -78,9 +79,10 @@ static int say(const struct context_session *session, const struct delete_option
     json_t *object;
 
     if (!options->json) {
-        printf(options->dry_run ? "Session %s would be moved to the trash, as #%" PRIu64 ".\n"
-                                : "Session %s is in the trash, as #%" PRIu64 ".\n",
-               session->name, session->head.sid);
+        text_line(stdout,
+                  options->dry_run ? "Session %s would be moved to the trash, as #%" PRIu64 "."
+                                   : "Session %s is in the trash, as #%" PRIu64 ".",
+                  session->name, session->head.sid);
         return HF_OK;
     }
     object = json_object();

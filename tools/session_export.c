@@ -67,10 +67,10 @@ static void tell(const char *kind, const char *path, uint64_t offset, void *arg)
     struct exporting *exporting = arg;
 
     if (!kind)
-        fprintf(stderr, "holdfast: %s is no file, directory or link, and is left out\n", path);
+        text_line(stderr, "holdfast: %s is no file, directory or link, and is left out", path);
     else if (exporting->out.secrets <= NAMED_MAX)
-        fprintf(stderr, "holdfast: %s, byte %" PRIu64 ": looks like %s%s\n", path, offset, kind,
-                exporting->options->redact ? "; left out" : "");
+        text_line(stderr, "holdfast: %s, byte %" PRIu64 ": looks like %s%s", path, offset, kind,
+                  exporting->options->redact ? "; left out" : "");
 }
 
 static void tell_sum(const struct exporting *exporting)
@@ -170,9 +170,9 @@ static int print_done(const struct exporting *exporting)
 
     if (!exporting->options->json) {
         if (exporting->path)
-            printf("%s: version %" PRIu64 " of %s, %zu files, %s\n", exporting->path,
-                   manifest->version, manifest->session, manifest->count,
-                   text_size(manifest->bytes, size));
+            text_line(stdout, "%s: version %" PRIu64 " of %s, %zu files, %s", exporting->path,
+                      manifest->version, manifest->session, manifest->count,
+                      text_size(manifest->bytes, size));
         return HF_OK;
     }
     object = json_object();

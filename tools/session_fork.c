@@ -16,6 +16,7 @@
 #include "names.h"
 #include "presence.h"
 #include "store/name.h"
+#include "text.h"
 #include "tree/session_id.h"
 #include "tree/view.h"
 
@@ -154,16 +155,16 @@ static const char *place_text(enum session_id_place place)
 static void print_place(const char *file, const char *what, enum session_id_place place)
 {
     if (place == SESSION_ID_ABSENT)
-        printf("There is no %s that would name the session.\n", file);
+        text_line(stdout, "There is no %s that would name the session.", file);
     if (place == SESSION_ID_ODD)
-        printf("%s has no %s where it is expected; it was left as it is.\n", file, what);
+        text_line(stdout, "%s has no %s where it is expected; it was left as it is.", file, what);
 }
 
 static void print_text(const struct forking *forking)
 {
-    printf("%s is %s of %s@%" PRIu64 ".\n", forking->name,
-           forking->options->dry_run ? "to be a fork" : "a fork", forking->session.name,
-           forking->version.version);
+    text_line(stdout, "%s is %s of %s@%" PRIu64 ".", forking->name,
+              forking->options->dry_run ? "to be a fork" : "a fork", forking->session.name,
+              forking->version.version);
     print_place(SESSION_ID_WORKSPACE, "id", forking->report.workspace);
     print_place(SESSION_ID_EVENTS, "session id in its first event", forking->report.events);
 }

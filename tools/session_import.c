@@ -204,10 +204,10 @@ static int print_done(const struct importing *importing)
     json_t *object;
 
     if (!importing->options->json) {
-        printf("%s %s: %zu files, %s, from version %" PRIu64 " of %s\n",
-               importing->options->dry_run ? "Would import" : "Imported", importing->name,
-               manifest->count, text_size(manifest->bytes, size), manifest->version,
-               manifest->session);
+        text_line(stdout, "%s %s: %zu files, %s, from version %" PRIu64 " of %s",
+                  importing->options->dry_run ? "Would import" : "Imported", importing->name,
+                  manifest->count, text_size(manifest->bytes, size), manifest->version,
+                  manifest->session);
         return HF_OK;
     }
     object = json_object();

@@ -271,6 +271,10 @@ static int run(int argc, char **argv)
         status = context_open_store(options.store, STORE_READ_ONLY, &store, &err);
     if (status == 0)
         status = context_find_session(store, name, &session, &err);
+    if (status == 0 && version > session.head.version)
+        status =
+            hf_fail(&err, HF_NOENT, "session '%s' has no version %" PRIu64 "; the head is %" PRIu64,
+                    session.name, version, session.head.version);
     if (status == 0)
         status = print_log(store, &session, version, &options, &err);
     store_close(store);

@@ -8,6 +8,7 @@
 #include "context.h"
 #include "json.h"
 #include "presence.h"
+#include "text.h"
 
 struct rename_options {
     const char *store;
@@ -70,9 +71,10 @@ static int say(const char *old, const char *name, const struct rename_options *o
     json_t *object;
 
     if (!options->json) {
-        printf(options->dry_run ? "Session %s would be called %s.\n"
-                                : "Session %s is now called %s.\n",
-               old, name);
+        text_line(stdout,
+                  options->dry_run ? "Session %s would be called %s."
+                                   : "Session %s is now called %s.",
+                  old, name);
         return HF_OK;
     }
     object = json_object();

@@ -99,7 +99,8 @@ static int find_rescue(struct store *store, const char *operand, struct rescue *
     if (status < 0)
         return status;
     if (!rescue.found)
-        return hf_fail(err, HF_NOENT, "there is no rescue version %s; see 'session rescue list'",
+        return hf_fail(err, HF_NOENT,
+                       "there is no rescue version %s; see 'holdfast session rescue list'",
                        operand);
     *ret_rescue = rescue;
     return HF_OK;
@@ -235,10 +236,14 @@ static int say(const struct rescue *rescue, const char *done, const char *name, 
     json_t *object;
 
     if (!options->json) {
-        printf("Rescue version %" PRIu64 " of session %s %s", rescue->id, rescue->name, done);
         if (name)
-            printf(" as version %" PRIu64 " of session %s", version, name);
-        puts(".");
+            text_line(stdout,
+                      "Rescue version %" PRIu64 " of session %s %s as version %" PRIu64
+                      " of session %s.",
+                      rescue->id, rescue->name, done, version, name);
+        else
+            text_line(stdout, "Rescue version %" PRIu64 " of session %s %s.", rescue->id,
+                      rescue->name, done);
         return HF_OK;
     }
     object = json_object();

@@ -8,6 +8,7 @@
 #include "compare.h"
 #include "context.h"
 #include "restore.h"
+#include "text.h"
 
 #define CACHE_BYTES ((size_t)32 << 20)
 
@@ -50,10 +51,11 @@ static int say(const struct context_session *session, uint64_t from, uint64_t ve
     json_t *object;
 
     if (!json && version)
-        printf("Session %s is as it was at version %" PRIu64 ", as version %" PRIu64 ".\n",
-               session->name, from, version);
+        text_line(stdout, "Session %s is as it was at version %" PRIu64 ", as version %" PRIu64 ".",
+                  session->name, from, version);
     else if (!json)
-        printf("Session %s is as it was at version %" PRIu64 " already.\n", session->name, from);
+        text_line(stdout, "Session %s is as it was at version %" PRIu64 " already.", session->name,
+                  from);
     if (!json)
         return HF_OK;
     object = json_object();

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "context.h"
 #include "json.h"
+#include "text.h"
 
 struct undelete_options {
     const char *store, *as;
@@ -43,9 +44,10 @@ static int say(const struct context_session *session, const char *name,
     json_t *object;
 
     if (!options->json) {
-        printf(options->dry_run ? "Session #%" PRIu64 " would be taken out of the trash, as %s.\n"
-                                : "Session #%" PRIu64 " is out of the trash, as %s.\n",
-               session->head.sid, name);
+        text_line(stdout,
+                  options->dry_run ? "Session #%" PRIu64 " would be taken out of the trash, as %s."
+                                   : "Session #%" PRIu64 " is out of the trash, as %s.",
+                  session->head.sid, name);
         return HF_OK;
     }
     object = json_object();

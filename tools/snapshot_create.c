@@ -12,6 +12,7 @@
 #include "context.h"
 #include "globs.h"
 #include "json.h"
+#include "text.h"
 
 #define NAME_MAX_BYTES 1024
 #define NS_PER_SECOND 1000000000LL
@@ -127,8 +128,8 @@ static int say(struct store *store, const char *name, bool json, struct hf_error
     if (status < 0)
         return status;
     if (!json) {
-        printf("Snapshot %s pins %" PRIu64 " session%s.\n", name, info.sessions,
-               info.sessions == 1 ? "" : "s");
+        text_line(stdout, "Snapshot %s pins %" PRIu64 " session%s.", name, info.sessions,
+                  info.sessions == 1 ? "" : "s");
         return HF_OK;
     }
     object = json_object();

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "context.h"
 #include "json.h"
+#include "text.h"
 
 struct delete_options {
     const char *store;
@@ -52,8 +53,9 @@ static int delete_one(struct store *store, const char *name, const struct delete
     if (status < 0)
         return status;
     if (!options->json) {
-        printf(options->dry_run ? "Snapshot %s would be deleted.\n" : "Snapshot %s is deleted.\n",
-               name);
+        text_line(stdout,
+                  options->dry_run ? "Snapshot %s would be deleted." : "Snapshot %s is deleted.",
+                  name);
         return HF_OK;
     }
     object = json_object();

@@ -12,6 +12,7 @@
 #include "pins.h"
 #include "progress.h"
 #include "restore.h"
+#include "text.h"
 
 struct restore_options {
     const char *store, *as;
@@ -136,9 +137,13 @@ static int say(struct work *work, const struct pin *pin, const char *name, enum 
     json_t *object;
 
     if (!work->options->json) {
-        printf("%s: %s%s from version %" PRIu64 ", now version %" PRIu64 "\n", name,
-               work->options->dry_run ? "would be " : "", outcome_words[outcome], pin->head.version,
-               version);
+        const char *would = work->options->dry_run ? "would be " : "";
+
+        if (outcome == UNCHANGED)
+            text_line(stdout, "%s: as in version %" PRIu64 " already", name, pin->head.version);
+        else
+            text_line(stdout, "%s: %s%s from version %" PRIu64 ", as version %" PRIu64, name, would,
+                      outcome_words[outcome], pin->head.version, version);
         return HF_OK;
     }
     object = json_object();

@@ -165,6 +165,29 @@ size_t text_columns(const char *printable)
     return columns;
 }
 
+void text_vline(FILE *file, const char *format, va_list args)
+{
+    char *line = NULL, *printable;
+    int len = vasprintf(&line, format, args);
+
+    if (len < 0)
+        return;
+    printable = text_printable(line, (size_t)len);
+    if (printable)
+        fprintf(file, "%s\n", printable);
+    free(printable);
+    free(line);
+}
+
+void text_line(FILE *file, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    text_vline(file, format, args);
+    va_end(args);
+}
+
 void text_print_line(const char *label, const char *text)
 {
     char *printable = text_printable(text, strlen(text));

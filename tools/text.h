@@ -3,8 +3,10 @@
 #ifndef TOOLS_TEXT_H
 #define TOOLS_TEXT_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "object/object.h"
 
@@ -28,6 +30,10 @@ const char *text_mode(uint32_t mode, char text[TEXT_SHORT]);
 char *text_printable(const char *bytes, size_t len);
 /** Columns that a printable string takes on a terminal. */
 size_t text_columns(const char *printable);
+
+/** Prints one line as fprintf(3) does, with its newline, made printable: what names hold is not for the terminal to obey. */
+void text_line(FILE *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_vline(FILE *file, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 /** Prints "Label        text" and a newline, made printable. */
 void text_print_line(const char *label, const char *text);

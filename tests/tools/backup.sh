@@ -36,6 +36,13 @@ run 66 restore "$backup"
 run 64 restore --as x "$backup"
 run 64 restore --at a --snapshot b "$backup"
 
+# What goes wrong or changes nothing makes no store.
+run 0 backup --create --dry-run "$backup"
+out 'it would be made'
+run 66 backup --create --snapshot nothing "$backup"
+err "there is no snapshot nothing"
+[ -e "$scratch/backup.db" ] && fail 'a backup that was not made left a store behind'
+
 run 0 backup --create "$backup"
 out '^backup-[0-9]*T[0-9]*Z in .*: [0-9]* of [0-9]* sessions had changed'
 run 0 backup create --json "$backup"
@@ -67,6 +74,8 @@ run 66 backup --session 'zz*' "$backup"
 
 # The store is lost, and comes back as it was.
 rm -f "$scratch"/store.db*
+run 66 restore --at backup-nothing "$backup"
+[ -e "$scratch/store.db" ] && fail 'a restore of what is not there made a store'
 run 0 restore --dry-run --json "$backup"
 json '[.[].session] | index("alpha") != null and index("charlie") != null'
 run 0 restore "$backup"
@@ -76,6 +85,8 @@ assert_content "$HOLDFAST_STORE" alpha sub/data
 run 0 session cat charlie:note
 out '^note$'
 run 66 session show bravo
+run 66 restore --session nothing "$backup"
+err "there is no session 'nothing' in the backup"
 run 73 restore "$backup"
 err 'has sessions'
 # It goes on where the lost one did.

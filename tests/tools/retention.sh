@@ -53,6 +53,7 @@ once() {
     out 'keep: 30d'
     printf '{}\n' >"$policy"
     run 0 retention set -n "$policy"
+    out ' is a policy; nothing is changed'
     run 0 retention show
     out 'keep: 1d'
 

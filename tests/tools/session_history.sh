@@ -38,6 +38,8 @@ see_log() {
     out "^ *$third .* plan.md "
     run 0 session log --json --at 2199-01-01 -n 1 work
     json "length == 1 and .[0].version == $third"
+    run 66 session log work@999
+    err "session 'work' has no version 999; the head is "
     run 0 session log --json "work@$second"
     json ".[0].changes | length == 1 and .[0].path == \"events.jsonl\" and .[0].size_after > .[0].size_before"
 }

@@ -82,6 +82,19 @@ undelete_them() {
     json 'length == 0'
 }
 
+# What a name holds is shown, and not for the terminal to obey.
+odd_names() {
+    odd=$(printf 'a\033[31m\nb')
+    run 0 session rename alpha "$odd"
+    out '^Session alpha is now called a\\033\[31m\\012b\.$'
+    run 73 session rename bravo "$odd"
+    err "'a\\\\033\[31m\\\\012b' already"
+    run 0 session delete "$odd"
+    out '^Session a\\033\[31m\\012b is in the trash'
+    run 66 session delete "$odd"
+    err "no session 'a\\\\033\[31m\\\\012b'\$"
+}
+
 scenario() {
     mount_it
     session alpha
@@ -89,6 +102,7 @@ scenario() {
     rename_them
     delete_them
     undelete_them
+    odd_names
     unmount_it
 }
 

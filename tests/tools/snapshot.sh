@@ -89,6 +89,7 @@ restore_in_place() {
     run 0 snapshot restore -n first
     out '^alpha: would be restored'
     out '^bravo: would be undeleted'
+    out '^charlie: as in version [0-9]* already$'
     [ "$(lines alpha)" -eq 2 ] || fail 'a dry run restored'
 
     # One that is in use is left out, and told; the others are restored.
