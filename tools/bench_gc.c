@@ -42,9 +42,9 @@ struct bench_options {
 
 static const struct option_spec specs[] = {
     {"objects", 0, OPTION_NUMBER, offsetof(struct bench_options, objects), "NUMBER",
-     "in the store; half of them garbage (default: 1000000)"},
+     "in the store, half of them garbage (default: 1000000)"},
     {"percent", 0, OPTION_NUMBER, offsetof(struct bench_options, percent), "NUMBER",
-     "of the time that the collection may work (default: 100)"},
+     "of the time that the collection works (default: 100)"},
     {"json", 0, OPTION_FLAG, offsetof(struct bench_options, json), NULL, "print JSON"},
     {0}};
 
@@ -56,7 +56,7 @@ const struct command command_bench_gc = {
     .summary = "Measure commits beside a collection of garbage",
     .operands = "DIRECTORY",
     .details = "Makes a store in the directory, fills it, and lets one writer change 2 KiB with\n"
-               "each commit: for a while alone, beside a collection, and for as long alone again.\n"
+               "each commit: for a while alone, beside a collection, and as long alone again.\n"
                "Removes the store at the end. The goal: no commit waits noticeably longer.",
     .options = specs,
     .min_operands = 1,
