@@ -175,20 +175,27 @@ static struct session_head head_of_entry(const struct history_entry *entry)
 struct reading {
     struct versions *versions;
     uint64_t above;
+    const struct object_id *former; /* what the target has as `above`; or NULL */
+    bool differs;                   /* the source has another one */
 };
 
 static int take_version(const struct history_entry *entry, void *arg)
 {
     struct reading *reading = arg;
 
-    return entry->version <= reading->above ? STOP : versions_add(reading->versions, entry);
+    if (entry->version > reading->above)
+        return versions_add(reading->versions, entry);
+    reading->differs = reading->former && entry->version == reading->above &&
+                       !object_id_equal(reading->former, &entry->root);
+    return STOP;
 }
 
-/* The versions of the source from `head` down to those above `above`, oldest first. */
+/* The versions of the source from `head` down to those above `above`, oldest first. `former`: the root that the
+ * target has as `above`, or NULL; HF_CONFLICT when the source has another one. */
 static int read_versions(struct copy *copy, const struct session_head *head, uint64_t above,
-                         struct versions *versions)
+                         const struct object_id *former, struct versions *versions)
 {
-    struct reading reading = {versions, above};
+    struct reading reading = {.versions = versions, .above = above, .former = former};
     int rc =
         store_history(copy->source, head->sid, head->version, 0, take_version, &reading, copy->err);
 
@@ -196,6 +203,8 @@ static int read_versions(struct copy *copy, const struct session_head *head, uin
         return out_of_memory(copy);
     if (rc != HF_OK && rc != STOP && rc != HF_NOENT)
         return rc;
+    if (reading.differs)
+        return HF_CONFLICT;
     for (size_t i = 0; i < versions->n / 2; i++) {
         struct history_entry *low = &versions->entries[i];
         struct history_entry *high = &versions->entries[versions->n - 1 - i], moved = *low;
@@ -211,7 +220,8 @@ static bool is_kept(struct copy *copy, const struct history_entry *entry)
 {
     struct versions found = {0};
     struct session_head head = {.sid = entry->sid, .version = entry->version};
-    bool kept = read_versions(copy, &head, entry->version - 1, &found) != HF_OK || found.n > 0;
+    bool kept =
+        read_versions(copy, &head, entry->version - 1, NULL, &found) != HF_OK || found.n > 0;
 
     versions_free(&found);
     return kept;
@@ -297,38 +307,45 @@ static bool is_same(const struct catalog_entry *session, const struct catalog_en
            strcmp(had->name, session->name) == 0;
 }
 
+static const char *name_of(const struct catalog_entry *session)
+{
+    return session->info.head.sid == SHARED_SID ? "the shared tree" : session->name;
+}
+
+static int went_back(struct copy *copy, const struct catalog_entry *session, uint64_t version)
+{
+    return hf_fail(copy->err, HF_CONFLICT,
+                   "what %s was up to version %llu is not what the target has: the source was "
+                   "restored from an older state. Copy it into a new store",
+                   name_of(session), (unsigned long long)version);
+}
+
 /* A store that was restored from an older state goes on from there: what it calls a version is another one than what
  * the target has. */
 static int check_agrees(struct copy *copy, const struct catalog_entry *session,
                         const struct catalog_entry *had)
 {
     const struct session_head *head = &session->info.head;
-    const char *name = head->sid == SHARED_SID ? "the shared tree" : session->name;
 
-    if (!had || had->info.head.version < head->version)
+    if (!had || had->info.head.version < head->version) /* list_new() sees to it */
         return HF_OK;
-    if (had->info.head.version > head->version && !copy->options->snapshot)
-        return hf_fail(
-            copy->err, HF_CONFLICT,
-            "%s is at version %llu in the source, and the target has had version %llu: the "
-            "source was restored from an older state. Copy it into a new store",
-            name, (unsigned long long)head->version, (unsigned long long)had->info.head.version);
-    if (had->info.head.version == head->version &&
-        !object_id_equal(&had->info.head.root, &head->root))
-        return hf_fail(copy->err, HF_CONFLICT,
-                       "version %llu of %s is another one in the target: the source was restored "
-                       "from an older state. Copy it into a new store",
-                       (unsigned long long)head->version, name);
-    return HF_OK;
+    if (had->info.head.version > head->version)
+        return copy->options->snapshot ? HF_OK : went_back(copy, session, had->info.head.version);
+    return object_id_equal(&had->info.head.root, &head->root)
+               ? HF_OK
+               : went_back(copy, session, head->version);
 }
 
 /* What the target does not have of the session. A session that was purged since is in its snapshot alone. */
-static int list_new(struct copy *copy, const struct catalog_entry *session, uint64_t above,
-                    struct versions *versions)
+static int list_new(struct copy *copy, const struct catalog_entry *session,
+                    const struct catalog_entry *had, struct versions *versions)
 {
     const struct session_head *head = &session->info.head;
-    int rc = read_versions(copy, head, above, versions);
+    uint64_t above = had ? had->info.head.version : 0;
+    int rc = read_versions(copy, head, above, had ? &had->info.head.root : NULL, versions);
 
+    if (rc == HF_CONFLICT)
+        return went_back(copy, session, above);
     if (rc == HF_OK && copy->options->snapshot && head->version > above &&
         (versions->n == 0 || versions->entries[versions->n - 1].version != head->version)) {
         struct history_entry pinned = entry_of_head(head);
@@ -349,7 +366,7 @@ static int send_new(struct copy *copy, struct catalog_entry *session,
     for (int look = 0; look < LOOKS; look++) {
         struct catalog_entry anew;
         bool lost_head = false;
-        int rc = list_new(copy, session, above, versions);
+        int rc = list_new(copy, session, had, versions);
 
         if (rc == HF_OK)
             rc = send_versions(copy, session, had ? &had->info.head.root : NULL, versions,

@@ -19,7 +19,8 @@
 #include "store/store.h"
 
 /** So much is added to every fencing token when a store is restored: more than were ever granted since the
- *  backup. */
+ *  backup. Numbers of sessions that were purged may be given again, with tokens from 1: a mount of the lost store
+ *  does not get that far, as the restored one has another UUID, and is refused for that. */
 #define COPY_TOKEN_STEP (1ULL << 32)
 
 struct copy_totals {

@@ -783,6 +783,58 @@ static void a_source_that_went_back_is_refused(void **state)
     store_close(restored);
 }
 
+/* Makes the store that was restored the one that is changed and copied from now on. */
+static void go_on_with(struct world *world, struct store *restored)
+{
+    store_close(world->source);
+    world->source = restored;
+    world->writer = register_host(restored, "writer");
+}
+
+static void a_source_that_went_back_and_on_is_refused(void **state)
+{
+    struct world *world = *state;
+    struct copy_options options = {.token_step = COPY_TOKEN_STEP};
+    struct store *restored = new_store(world, NULL);
+    struct copy_totals totals;
+    struct session_head head;
+    struct hf_error err = {0};
+
+    add_session(world, "one");
+    must_copy(world);
+    assert_int_equal(copy_run(world->target, restored, &options, &totals, NULL), HF_OK);
+    add_version(world, 1);
+    must_copy(world);
+    go_on_with(world, restored);
+    add_version(world, 1);
+    add_version(world, 1);
+    assert_int_equal(copy(world, &err), HF_CONFLICT);
+    assert_non_null(strstr(err.message, "older state"));
+    assert_int_equal(store_session_head(world->target, 1, &head, NULL), HF_OK);
+    assert_int_equal(head.version, 2);
+}
+
+static void a_number_that_went_back_is_refused(void **state)
+{
+    struct world *world = *state;
+    struct copy_options options = {.token_step = COPY_TOKEN_STEP};
+    struct store *restored = new_store(world, NULL);
+    struct copy_totals totals;
+    struct session_head head;
+    struct hf_error err = {0};
+
+    add_session(world, "one");
+    must_copy(world);
+    assert_int_equal(copy_run(world->target, restored, &options, &totals, NULL), HF_OK);
+    add_session(world, "two");
+    must_copy(world);
+    go_on_with(world, restored);
+    add_session(world, "another");
+    add_version(world, 2);
+    assert_int_equal(copy(world, &err), HF_CONFLICT);
+    assert_int_equal(store_session_find(world->target, "two", &head, NULL), HF_OK);
+}
+
 static void keys_must_agree(void **state)
 {
     struct world *world = *state;
@@ -883,6 +935,8 @@ int main(int argc, char **argv)
         TEST(a_damaged_version_is_told_and_all_others_are_copied),
         TEST(a_copy_takes_from_one_store_alone),
         TEST(a_source_that_went_back_is_refused),
+        TEST(a_source_that_went_back_and_on_is_refused),
+        TEST(a_number_that_went_back_is_refused),
         TEST(keys_must_agree),
         TEST(globs_choose_and_a_snapshot_is_a_moment),
         TEST(one_root_is_copied_with_all_below_it),
