@@ -376,7 +376,7 @@ static void sort_lines(struct buf *text)
 
 static void mask(struct buf *text)
 {
-    static const char *const marks[] = {" t", " created ", " since "};
+    static const char *const marks[] = {" t", " created ", " trashed ", " since "};
 
     if (!second->own_clock)
         return;
