@@ -187,7 +187,8 @@ void http_stop(struct http *http)
     if (!http)
         return;
     if (http->running) {
-        event_base_loopbreak(http->loop);
+        /* Not loopbreak: a loop that has not begun yet forgets that when it does. */
+        event_base_loopexit(http->loop, NULL);
         pthread_join(http->thread, NULL);
     }
     if (http->service)
