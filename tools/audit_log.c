@@ -21,6 +21,7 @@ struct followed {
     struct store *store;
     struct audit_names *names;
     uint64_t from; /* id of the next entry */
+    bool learned;  /* names were read in this look */
     bool begun;
     char tenant[];
 };
@@ -66,11 +67,13 @@ static enum log_level level_of(enum audit_event event)
     }
 }
 
+/* Once in a look: what was purged is never found, and reading them all for each such entry would not end. */
 static void learn_names(struct followed *followed, const struct audit_entry *entry)
 {
-    if (followed->names && audit_session_name(followed->names, entry->sid) &&
-        (entry->host == 0 || audit_host_name(followed->names, entry->host)))
+    if (followed->learned || (followed->names && audit_session_name(followed->names, entry->sid) &&
+                              (entry->host == 0 || audit_host_name(followed->names, entry->host))))
         return;
+    followed->learned = true;
     audit_names_free(followed->names);
     followed->names = NULL;
     (void)audit_names_load(followed->store, &followed->names, NULL);
@@ -112,6 +115,7 @@ static void look(struct followed *followed)
     }
     (void)store_audit(followed->store, UINT64_MAX, followed->from, gather, &gathered, NULL);
     followed->from = gathered.next;
+    followed->learned = false;
     for (size_t i = 0; i < gathered.count; i++) {
         tell(followed, &gathered.entries[i]);
         free((char *)gathered.entries[i].detail);

@@ -84,8 +84,6 @@ static int open_store(const struct tenants *tenants, struct tenant *tenant, stru
         rc = store_open((const char *)url.data, STORE_CREATE, &create, NULL, &tenant->store, err);
     if (rc == HF_OK && options->traced)
         rc = trace_store_new(tenant->store, &clock_system, -1, &tenant->store, err);
-    if (rc == HF_OK && options->opened)
-        options->opened(tenant->name, tenant->store, options->opened_arg);
     return rc;
 }
 
@@ -135,6 +133,9 @@ static int add(struct tenants *tenants, const char *name, struct tenant **ret_te
         tenant_free(tenant);
         return rc;
     }
+    /* Last: who is told of a store goes on looking at it until the server ends. */
+    if (tenants->options->opened)
+        tenants->options->opened(tenant->name, tenant->store, tenants->options->opened_arg);
     tenant->next = tenants->first;
     tenants->first = tenant;
     tenants->count++;
