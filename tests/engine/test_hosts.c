@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 
 #include "append_load.h"
 #include "engine/open.h"
@@ -523,6 +524,33 @@ static void the_same_host_again_goes_on_under_its_number(void **state)
     append_load_end(&load);
 }
 
+static void *let_go_of_the_bell(void *arg)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    close(*(int *)arg);
+    return NULL;
+}
+
+/* The kernel lets go the locks of a process that is killed one by one. */
+static void a_new_host_waits_for_the_lock_that_a_dying_process_has_of_its_number(void **state)
+{
+    struct fixture *fixture = *state;
+    struct guest *a = enter(fixture, 0);
+    struct flock lock = {.l_type = F_WRLCK, .l_start = (off_t)a->host + 1, .l_len = 1};
+    char path[160];
+    pthread_t dying;
+    int fd;
+
+    snprintf(path, sizeof path, "%s-bell", fixture->path);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    assert_int_equal(pthread_create(&dying, NULL, let_go_of_the_bell, &fd), 0);
+    assert_int_equal(enter(fixture, 1)->host, a->host + 1);
+    pthread_join(dying, NULL);
+    assert_sound(fixture->store);
+}
+
 static void a_mount_that_was_started_again_takes_the_place_of_the_older_one(void **state)
 {
     struct fixture *fixture = *state;
@@ -1009,6 +1037,7 @@ int main(void)
         TEST(a_host_that_ends_leaves_its_lease_to_the_first_who_waits),
         TEST(who_waits_on_behalf_of_a_host_that_ends_is_fenced),
         TEST(the_same_host_again_goes_on_under_its_number),
+        TEST(a_new_host_waits_for_the_lock_that_a_dying_process_has_of_its_number),
         TEST(a_mount_that_was_started_again_takes_the_place_of_the_older_one),
         TEST(a_host_moves_to_another_handle_and_back),
         TEST(hosts_come_back_to_a_server_that_was_restarted),

@@ -90,7 +90,8 @@ int bell_claim(struct bell *bell, uint64_t host, struct hf_error *err)
 {
     if (set_lock(bell->fd, F_WRLCK, host) == 0)
         return HF_OK;
-    return hf_fail(err, HF_IO, "cannot lock the store's bell file for host session %llu: %s",
+    return hf_fail(err, errno == EAGAIN || errno == EACCES ? HF_BUSY : HF_IO,
+                   "cannot lock the store's bell file for host session %llu: %s",
                    (unsigned long long)host, strerror(errno));
 }
 

@@ -42,7 +42,7 @@ int bell_watch(struct bell *bell, struct hf_error *err);
 void bell_stop(struct bell *bell);
 void bell_release(struct bell *bell);
 
-/** Takes the lock that says that host session `host` lives; gives it back. */
+/** Takes the lock that says that host session `host` lives (HF_BUSY: another handle has it); gives it back. */
 int bell_claim(struct bell *bell, uint64_t host, struct hf_error *err);
 void bell_disclaim(struct bell *bell, uint64_t host);
 /** Whether another handle holds the lock of `host`. Not to be asked about a host of this handle. */

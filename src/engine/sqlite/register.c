@@ -17,6 +17,7 @@ struct register_write {
     uint64_t host;
     bool claimed; /* its lock was taken for this */
     bool moved;   /* its lock is still to be taken */
+    bool taken;   /* the lock of its new number is another's */
     bool resumed;
     uint64_t replaced; /* an older one of the mount, or 0 */
     uint64_t cursor;
@@ -94,7 +95,8 @@ static int meet_kin(struct register_write *change, struct transaction *transacti
     return rc == HF_OK ? host_tell_lost(transaction, row->host, 0, err) : rc;
 }
 
-/* Gives the next number. Its lock is held before anyone can see its row. */
+/* Gives the next number. Its lock is held before anyone can see its row; by another it is when a process that was about
+ * to take that number was killed, and the kernel has let go its lock of the store, but not yet this one. */
 static int add_host(struct register_write *change, struct transaction *transaction,
                     struct host_row *row, struct hf_error *err)
 {
@@ -103,6 +105,7 @@ static int add_host(struct register_write *change, struct transaction *transacti
 
     if (rc == HF_OK)
         rc = claim(change, store.next_host++, err);
+    change->taken = rc == HF_BUSY;
     if (rc == HF_OK)
         rc = store_row_write(transaction->db, &store, err);
     if (rc != HF_OK)
@@ -125,7 +128,7 @@ static int run_register(struct write *write, struct transaction *transaction, st
     int rc = row ? HF_OK : hf_fail(err, HF_NOMEM, "out of memory");
 
     disclaim(change);
-    change->resumed = change->moved = false;
+    change->resumed = change->moved = change->taken = false;
     change->replaced = 0;
     while (rc == HF_OK && !change->resumed &&
            (found = rc = find_kin(transaction->db, change->identity, row, err)) == 1)
@@ -166,8 +169,13 @@ static int wait_claim(struct register_write *change, struct hf_error *err)
 /* Registers it in the file; its lock is held then. */
 static int write_register(struct register_write *change, struct hf_error *err)
 {
+    const struct timespec pause = {.tv_nsec = CLAIM_PAUSE_NS};
     int rc = writer_do(&change->store->writer, &change->write, err);
 
+    for (int i = 0; change->taken && i < CLAIM_TRIES; i++) {
+        nanosleep(&pause, NULL);
+        rc = writer_do(&change->store->writer, &change->write, err);
+    }
     if (rc != HF_OK)
         disclaim(change);
     else if (change->replaced != 0)
