@@ -43,15 +43,21 @@ const struct command command_gc = {
     .run = run,
 };
 
+struct phases {
+    struct progress progress;
+    char phase[32]; /* what it shows: the name that was told is another's */
+};
+
 static int show_progress(const char *phase, uint64_t done, uint64_t all, void *arg)
 {
-    struct progress *progress = arg;
+    struct phases *phases = arg;
 
-    if (!progress->verb || strcmp(progress->verb, phase) != 0) {
-        progress_end(progress);
-        progress_start(progress, phase, "objects", all, 0);
+    if (strcmp(phases->phase, phase) != 0) {
+        progress_end(&phases->progress);
+        snprintf(phases->phase, sizeof phases->phase, "%s", phase);
+        progress_start(&phases->progress, phases->phase, "objects", all, 0);
     }
-    progress_set(progress, done, all, 0);
+    progress_set(&phases->progress, done, all, 0);
     return 0;
 }
 
@@ -97,15 +103,15 @@ static void print_text(const struct collect_totals *totals, bool dry_run)
 
 static int collect(const struct gc_options *options, struct store *store, struct hf_error *err)
 {
-    struct progress progress = {0};
+    struct phases phases = {0};
     struct collect_options how = {.dry_run = options->dry_run,
                                   .percent = (uint32_t)options->percent,
                                   .progress = show_progress,
-                                  .arg = &progress};
+                                  .arg = &phases};
     struct collect_totals totals = {0};
     int rc = store_collect(store, &how, &totals, err);
 
-    progress_end(&progress);
+    progress_end(&phases.progress);
     if (rc != HF_OK)
         return rc;
     if (options->json)

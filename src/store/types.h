@@ -308,8 +308,8 @@ struct snapshot_copy {
  *  Only received copies set it. */
 #define SETTING_ORIGIN "origin"
 
-/** Told how far a collection is: objects looked at, of about so many (0: not known). Not 0: it stops
- *  (HF_INTR), having removed what it has removed. */
+/** Told how far a collection is: objects looked at, of about so many (0: not known). `phase` is valid
+ *  during the call only. Not 0: it stops (HF_INTR), having removed what it has removed. */
 typedef int (*collect_progress_fn)(const char *phase, uint64_t done, uint64_t all, void *arg);
 
 struct collect_options {
