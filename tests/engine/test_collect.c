@@ -348,6 +348,30 @@ static void garbage_that_is_put_or_found_meanwhile_stays(void **state)
     }
 }
 
+/* What is about to go is missing to all, and so to whoever mends. */
+static void mend_garbage(struct stroke *stroke)
+{
+    struct fixture *fixture = stroke->fixture;
+    struct scene *scene = &fixture->scenes[1];
+
+    assert_int_equal(count_missing(fixture, &fixture->b, 1), scene->n);
+    for (size_t i = 0; i < scene->n; i++)
+        assert_int_equal(
+            store_mend(fixture->b.store, &scene->objects[i].id, &scene->objects[i], &fixture->err),
+            HF_OK);
+    assert_int_equal(count_missing(fixture, &fixture->b, 1), 0);
+}
+
+static void garbage_that_is_mended_meanwhile_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stroke stroke = {.moment = SWITCHED, .act = mend_garbage};
+
+    assert_int_equal(put_tree(fixture, &fixture->a, 0, 1), HF_OK);
+    collect_struck(fixture, &stroke);
+    assert_tree_reads(fixture, &fixture->b, 1);
+}
+
 /* Puts what leans on garbage: tree 5, whose objects name those of tree 4 as bases. */
 static void lean_on_garbage(struct stroke *stroke)
 {
@@ -841,6 +865,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(garbage_that_is_committed_meanwhile_stays),
         TEST(garbage_that_is_put_or_found_meanwhile_stays),
+        TEST(garbage_that_is_mended_meanwhile_stays),
         TEST(a_base_stays_as_long_as_something_leans_on_it),
         TEST(an_old_root_that_is_committed_again_stays),
         TEST(damage_removes_nothing),

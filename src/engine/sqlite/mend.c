@@ -75,6 +75,7 @@ static int mend_row(struct mend_write *mend, struct transaction *transaction, ui
     struct object_row row = {0};
     struct hf_error why;
     bool hidden, readable;
+    int shown;
     int rc =
         db_start(transaction->db, QUERY_OBJECT_OF_MEND, DB_VALUES(db_uint(seq)), &statement, err);
 
@@ -84,9 +85,11 @@ static int mend_row(struct mend_write *mend, struct transaction *transaction, ui
         return rc;
     hidden = db_column_int(statement, 3) < 0;
     rc = examine(mend, transaction->db, statement, &row, &content, &readable, &why);
-    mend->sound |= rc == HF_OK && !hidden;
-    if (rc == HF_OK)
-        return rc;
+    if (rc == HF_OK) {
+        shown = collection_shows(&transaction->writer->collection, transaction->db, seq, err);
+        mend->sound |= shown == 1 && !hidden; /* else it is about to go: missing */
+        return shown < 0 ? shown : HF_OK;
+    }
     if (!is_damage(rc))
         return hf_fail(err, rc, "%s", why.message);
     mend->changed = true;
