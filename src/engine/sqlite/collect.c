@@ -25,6 +25,8 @@
 /* What of the marks may be left for the switch to write, and of what was found to look through. */
 #define SWITCH_PAGES 32
 #define SWITCH_FOUND 1024
+/* Pages of marks that go with a slice of the sweep. */
+#define TRIM_PAGES 64
 
 int collect_do(struct collect_write *step,
                int (*run)(struct write *, struct transaction *, struct hf_error *),
@@ -88,7 +90,30 @@ static int number(struct db *db, enum query query, uint64_t value, int64_t *ret_
 
 /* --- the tables of a collection -------------------------------------------------------------------- */
 
-/* Empties some of `found` and `mark`, which nobody looks into in this phase. */
+/* Drops the last `limit` pages of marks, of those behind page `last`. `ret_page` (or NULL): which is the last now, or
+ * -1. */
+static int trim_marks(struct db *db, uint64_t limit, int64_t last, int64_t *ret_page,
+                      struct hf_error *err)
+{
+    int64_t page = -1;
+    int rc = number(db, QUERY_MARK_LAST, limit, &page, err);
+
+    if (page < last)
+        page = last;
+    if (rc == HF_OK)
+        rc = db_run(db, QUERY_MARK_TRIM, DB_VALUES(db_int(page)), err);
+    if (rc == HF_OK && ret_page)
+        *ret_page = page;
+    return rc;
+}
+
+/* Whether nobody looks at marks any more, or yet. */
+static bool marks_are_idle(const struct collection *collection)
+{
+    return collection->phase != COLLECTION_SWEEPING || collection->unswept == 0;
+}
+
+/* Empties some of `found` and `mark`, as far as nobody looks into them in this phase. */
 static int run_clear(struct write *write, struct transaction *transaction, struct hf_error *err)
 {
     struct collect_write *step = (struct collect_write *)write;
@@ -100,11 +125,8 @@ static int run_clear(struct write *write, struct transaction *transaction, struc
     rc = db_run(db, QUERY_FOUND_TRIM, DB_VALUES(db_uint(step->n)), err);
     if (rc == HF_OK)
         rc = number(db, QUERY_FOUND_COUNT, 1, &found, err);
-    if (rc == HF_OK && transaction->writer->collection.phase != COLLECTION_SWEEPING) {
-        rc = number(db, QUERY_MARK_LAST, step->n / 8, &page, err);
-        if (rc == HF_OK)
-            rc = db_run(db, QUERY_MARK_TRIM, DB_VALUES(db_int(page)), err);
-    }
+    if (rc == HF_OK && marks_are_idle(&transaction->writer->collection))
+        rc = trim_marks(db, step->n / 8, -1, &page, err);
     step->again = found > 0 || page >= 0;
     return rc;
 }
@@ -219,6 +241,8 @@ static int mark_found(struct collector *collector, struct hf_error *err)
         }
         if (rc == HF_OK)
             rc = collect_do(&step, run_forget, err);
+        if (rc == HF_OK)
+            rc = pace_step(&collector->pace, collector->marks.reached, err);
         if (rc == HF_OK)
             rc = read_found(&collector->db, items, FOUND_AT_ONCE, &step.n, err);
     }
@@ -335,8 +359,8 @@ static int run_sweep(struct write *write, struct transaction *transaction, struc
         rc = sweep_apply(transaction->db, &step->items[i], err);
     next.unswept = step->unswept;
     if (rc == HF_OK)
-        rc = db_run(transaction->db, QUERY_MARK_TRIM,
-                    DB_VALUES(db_uint(next.unswept / MARKS_PAGE_BITS)), err);
+        rc = trim_marks(transaction->db, TRIM_PAGES, (int64_t)(next.unswept / MARKS_PAGE_BITS),
+                        NULL, err);
     return rc == HF_OK ? writer_move_collection(transaction->writer, &next, false, err) : rc;
 }
 
@@ -394,12 +418,22 @@ static int sweep_all(struct collector *collector, uint64_t unswept, struct hf_er
     return rc;
 }
 
+/* Nothing is left to sweep: the marks can go. */
+static int sweep_end(struct collector *collector, struct hf_error *err)
+{
+    struct collect_write step = {.collector = collector};
+
+    return collect_do(&step, run_sweep, err);
+}
+
 static int sweep(struct collector *collector, uint64_t unswept, struct hf_error *err)
 {
     int rc = pace_phase(&collector->pace, "sweeping", collector->pace.all, err);
 
     if (rc == HF_OK)
         rc = sweep_all(collector, unswept, err);
+    if (rc == HF_OK)
+        rc = sweep_end(collector, err);
     if (rc == HF_OK)
         rc = clear_tables(collector, err);
     return rc == HF_OK ? end(collector, err) : rc;

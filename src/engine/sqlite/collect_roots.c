@@ -115,6 +115,8 @@ static int mark_loose(struct collector *collector, struct hf_error *err)
             last = loose[i];
             rc = mark_one(collector, &last, err);
         }
+        if (rc == HF_OK)
+            rc = pace_step(&collector->pace, collector->marks.reached, err);
     } while (rc == HF_OK && n == READ_AT_ONCE);
     return rc;
 }

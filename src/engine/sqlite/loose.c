@@ -11,8 +11,8 @@ int loose_note(struct transaction *transaction, uint64_t host, uint64_t seq, str
 
 int loose_drop(struct db *db, const struct loose *loose, struct hf_error *err)
 {
-    return db_run(db, QUERY_LOOSE_DELETE, DB_VALUES(db_uint(loose->host), db_uint(loose->seq)),
-                  err);
+    return db_run(db, QUERY_LOOSE_DELETE,
+                  DB_VALUES(db_uint(loose->host), db_uint(loose->seq), db_int(loose->time)), err);
 }
 
 int loose_read(struct db *db, const struct loose *after, struct loose *ret_loose, size_t n,

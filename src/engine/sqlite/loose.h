@@ -22,7 +22,7 @@ struct loose {
 
 /** That `host` has put the object, or found it. */
 int loose_note(struct transaction *transaction, uint64_t host, uint64_t seq, struct hf_error *err);
-/** Forgets that one. */
+/** Forgets that one, unless it was noted anew since it was read. */
 int loose_drop(struct db *db, const struct loose *loose, struct hf_error *err);
 
 /** Notices which hosts with loose objects have ended, or live after all. */

@@ -110,7 +110,7 @@ SELECT host, seq, time, sum FROM loose ORDER BY host, seq
 -- name: loose_next_host
 SELECT coalesce(min(host), 0) FROM loose WHERE host > ?1
 -- name: loose_delete
-DELETE FROM loose WHERE host = ?1 AND seq = ?2
+DELETE FROM loose WHERE host = ?1 AND seq = ?2 AND time = ?3
 -- name: loose_host_read
 SELECT host, gone, sum FROM loose_host WHERE host = ?1
 -- name: loose_host_all
