@@ -33,6 +33,10 @@ extern char **environ;
 #define CHUNK_LEN 3000
 #define MODEL_SECONDS 4
 #define KILLS 12
+#define ASKED 20480
+#define ASKED_AT_ONCE 256
+#define ASKERS 4
+#define ASKS_MAX_NS 12000000000LL
 
 /* A handle with its host session, as a process of its own would have. */
 struct user {
@@ -763,6 +767,85 @@ static void a_writer_at_full_speed_beside_collections_misses_nothing(void **stat
     assert_model(&model);
 }
 
+/* --- somebody who asks all the time --------------------------------------------------------------------------- */
+
+struct asker {
+    struct user *user;
+    struct object_id ids[ASKED];
+    atomic_bool stop;
+    atomic_bool tired; /* it has waited for long enough */
+};
+
+static void put_many(struct asker *asker)
+{
+    struct object objects[ASKED_AT_ONCE] = {0};
+    uint32_t numbers[ASKED_AT_ONCE];
+
+    for (uint32_t i = 0; i < ASKED; i++) {
+        struct object *object = &objects[i % ASKED_AT_ONCE];
+
+        numbers[i % ASKED_AT_ONCE] = i;
+        object->kind = OBJECT_CHUNK;
+        object->content = slice_of(&numbers[i % ASKED_AT_ONCE], sizeof i);
+        assert_int_equal(object_id_compute(&store_info(asker->user->store)->hasher, OBJECT_CHUNK,
+                                           object->content.data, sizeof i, &object->id),
+                         HF_OK);
+        asker->ids[i] = object->id;
+        if (i % ASKED_AT_ONCE == ASKED_AT_ONCE - 1)
+            assert_int_equal(
+                store_put(asker->user->store, asker->user->host, objects, ASKED_AT_ONCE, NULL),
+                HF_OK);
+    }
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static void *ask_on(void *arg)
+{
+    struct asker *asker = arg;
+    int64_t until = now_ns() + ASKS_MAX_NS;
+    bool missing[ASKED_AT_ONCE];
+
+    for (size_t at = (uint64_t)until % 64 * ASKED_AT_ONCE; !asker->stop && !asker->tired;
+         at = (at + ASKED_AT_ONCE) % ASKED) {
+        if (store_missing(asker->user->store, asker->user->host, asker->ids + at, ASKED_AT_ONCE,
+                          missing, NULL) != HF_OK)
+            abort();
+        if (now_ns() > until)
+            asker->tired = true;
+    }
+    return NULL;
+}
+
+static void who_asks_all_the_time_does_not_put_off_a_collection(void **state)
+{
+    struct fixture *fixture = *state;
+    struct asker *asker = calloc(1, sizeof *asker);
+    struct collect_totals totals;
+    pthread_t threads[ASKERS];
+
+    assert_non_null(asker);
+    asker->user = &fixture->a;
+    put_many(asker);
+    assert_int_equal(put_tree(fixture, &fixture->b, 0, 1), HF_OK);
+    for (size_t i = 0; i < ASKERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_on, asker), 0);
+    assert_int_equal(store_collect(fixture->a.store, NULL, &totals, &fixture->err), HF_OK);
+    asker->stop = true;
+    for (size_t i = 0; i < ASKERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_false(asker->tired);
+    assert_int_equal(totals.removed, fixture->scenes[1].n);
+    assert_sound(fixture);
+    free(asker);
+}
+
 /* --- a collector that is killed --------------------------------------------------------------------------------- */
 
 static void say_ready(void)
@@ -872,6 +955,7 @@ int main(int argc, char **argv)
         TEST(what_is_free_goes_back_to_the_file_system),
         TEST(random_changes_within_collections_leave_what_the_model_says),
         TEST(a_writer_at_full_speed_beside_collections_misses_nothing),
+        TEST(who_asks_all_the_time_does_not_put_off_a_collection),
         TEST(a_collector_that_is_killed_harms_nothing),
         TEST(another_process_cannot_collect_meanwhile),
     };

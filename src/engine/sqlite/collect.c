@@ -15,7 +15,7 @@
 #define SIZE_MAX_STEP 256
 #define SIZE_FIRST 64
 #define ITEMS_MAX 4096
-#define FOUND_AT_ONCE 256
+#define FOUND_AT_ONCE 2048
 /* After a transaction that took so long, other processes get so much time to come in: they look for it every 2 ms
  * (wait_while_busy() in db.c), and nobody queues for them. */
 #define GAP_FROM_NS 1000000
@@ -24,7 +24,7 @@
 #define TIDY_PAGES 1024
 /* What of the marks may be left for the switch to write, and of what was found to look through. */
 #define SWITCH_PAGES 32
-#define SWITCH_FOUND 1024
+#define SWITCH_FOUND 8192
 /* Pages of marks that go with a slice of the sweep. */
 #define TRIM_PAGES 64
 
@@ -193,7 +193,6 @@ static int run_begin(struct write *write, struct transaction *transaction, struc
     return rc;
 }
 
-/* Marks what others have found, until nothing is left of it for the moment. */
 static int run_forget(struct write *write, struct transaction *transaction, struct hf_error *err)
 {
     struct collect_write *step = (struct collect_write *)write;
@@ -227,25 +226,26 @@ static int read_found(struct db *db, struct sweep_item *ret_items, size_t max, s
     return rc;
 }
 
+/* Marks what others have found, until little of it is left. Some always is while they are busy: the switch looks
+ * through that. */
 static int mark_found(struct collector *collector, struct hf_error *err)
 {
     struct sweep_item items[FOUND_AT_ONCE];
     struct collect_write step = {.collector = collector, .items = items};
-    int rc = read_found(&collector->db, items, FOUND_AT_ONCE, &step.n, err);
+    int rc;
 
-    while (rc == HF_OK && step.n > 0) {
+    do {
+        rc = read_found(&collector->db, items, FOUND_AT_ONCE, &step.n, err);
         for (size_t i = 0; i < step.n && rc == HF_OK; i++) {
             rc = mark_add_row(&collector->mark, items[i].seq, items[i].hide, err);
             if (rc == HF_OK)
                 rc = mark_run(&collector->mark, err);
         }
-        if (rc == HF_OK)
+        if (rc == HF_OK && step.n > 0)
             rc = collect_do(&step, run_forget, err);
         if (rc == HF_OK)
             rc = pace_step(&collector->pace, collector->marks.reached, err);
-        if (rc == HF_OK)
-            rc = read_found(&collector->db, items, FOUND_AT_ONCE, &step.n, err);
-    }
+    } while (rc == HF_OK && step.n == FOUND_AT_ONCE);
     return rc;
 }
 
@@ -269,17 +269,19 @@ static int run_publish(struct write *write, struct transaction *transaction, str
 /* Whether all that was found is marked: 1, 0, or a failure. */
 static int all_is_marked(struct collector *collector, struct db *db, struct hf_error *err)
 {
-    struct sweep_item items[SWITCH_FOUND];
-    size_t n;
-    int rc = read_found(db, items, SWITCH_FOUND, &n, err);
+    DB_STATEMENT_AUTO *statement = NULL;
+    size_t n = 0;
+    int rc = db_start(db, QUERY_FOUND_SOME, DB_VALUES(db_uint(SWITCH_FOUND)), &statement, err);
 
-    if (rc != HF_OK)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        if (!marks_has(&collector->marks, items[i].seq,
-                       MARK_REACHED | (items[i].hide ? MARK_LEANED : 0U)))
+    while (rc == HF_OK && (rc = db_next(db, statement, err)) == 1) {
+        unsigned planes = MARK_REACHED | (db_column_int(statement, 1) != 0 ? MARK_LEANED : 0U);
+
+        n++;
+        rc = db_verify(statement, "found", 0, 2, err);
+        if (rc == HF_OK && !marks_has(&collector->marks, db_column_uint(statement, 0), planes))
             return 0;
-    return n < SWITCH_FOUND;
+    }
+    return rc == HF_OK ? n < SWITCH_FOUND : rc;
 }
 
 static int run_switch(struct write *write, struct transaction *transaction, struct hf_error *err)

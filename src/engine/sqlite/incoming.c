@@ -84,13 +84,16 @@ int object_rely(struct transaction *transaction, const struct object_id *id, uin
                 enum object_kind *ret_kind, struct hf_error *err)
 {
     const struct collection *collection = &transaction->writer->collection;
+    struct known *known = &transaction->writer->known_objects;
     int rc = object_seek(transaction->db, collection, id, ret_seq, ret_kind, err);
 
-    if (rc == 1) {
-        rc = collection_note(collection, transaction->db, *ret_seq, false, err);
-        return rc == HF_OK ? 1 : rc;
-    }
-    return rc;
+    if (rc != 1 || collection->phase != COLLECTION_MARKING || known_find(known, id) != 0)
+        return rc; /* what is known has been noted, or came later */
+    rc = collection_note(collection, transaction->db, *ret_seq, false, err);
+    if (rc != HF_OK)
+        return rc;
+    known_add(known, id, *ret_kind);
+    return 1;
 }
 
 int object_row_take_head(sqlite3_stmt *statement, struct object_row *ret_row, struct hf_error *err)
