@@ -158,6 +158,9 @@ static void write_json(enum log_level level, const struct log_fields *fields, co
 /* --- both ---------------------------------------------------------------------------------------------- */
 
 static void write_line(enum log_level level, const struct log_fields *fields, const char *format,
+                       va_list args) __attribute__((format(printf, 3, 0)));
+
+static void write_line(enum log_level level, const struct log_fields *fields, const char *format,
                        va_list args)
 {
     char sentence[SENTENCE_MAX];
