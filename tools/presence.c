@@ -54,7 +54,8 @@ void presence_end(struct presence *presence)
 {
     if (!presence)
         return;
-    (void)store_host_end(presence->store, presence->host, NULL);
+    if (presence->host)
+        (void)store_host_end(presence->store, presence->host, NULL);
     free(presence);
 }
 
@@ -72,6 +73,20 @@ int presence_open(const char *url, const char *command, struct presence **ret_pr
     if (status != HF_OK)
         store_close(store);
     return status;
+}
+
+int presence_look(const char *url, struct presence **ret_presence, struct hf_error *err)
+{
+    struct presence *presence = calloc(1, sizeof *presence);
+    int status = presence ? context_open_store(url, STORE_READ_ONLY, &presence->store, err)
+                          : hf_fail(err, HF_NOMEM, "out of memory");
+
+    if (status != HF_OK) {
+        free(presence);
+        return status;
+    }
+    *ret_presence = presence;
+    return HF_OK;
 }
 
 void presence_close(struct presence *presence)

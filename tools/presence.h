@@ -18,6 +18,9 @@ int presence_begin(struct store *store, const char *purpose, struct presence **r
  *  command of this name, "session restore". */
 int presence_open(const char *url, const char *command, struct presence **ret_presence,
                   struct hf_error *err);
+/** To look only, for a dry run: opens the store read-only and registers nothing, so that who may read may look. The
+ *  presence has no host session, and takes no lease. */
+int presence_look(const char *url, struct presence **ret_presence, struct hf_error *err);
 void presence_close(struct presence *presence);
 /** Ends the host session, and frees what it leases still. NULL is fine. */
 void presence_end(struct presence *presence);

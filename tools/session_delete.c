@@ -115,7 +115,9 @@ static int run(int argc, char **argv)
 
     if (!options_parse(&command_session_delete, &argc, &argv, &options, &exit_code))
         return exit_code;
-    if (presence_open(options.store, "session delete", &presence, &err) != HF_OK)
+    if ((options.dry_run
+             ? presence_look(options.store, &presence, &err)
+             : presence_open(options.store, "session delete", &presence, &err)) != HF_OK)
         return command_fail(&err);
     exit_code = EX_OK;
     for (int i = 0; i < argc; i++)

@@ -95,7 +95,8 @@ static int run(int argc, char **argv)
 
     if (!options_parse(&command_session_rename, &argc, &argv, &options, &exit_code))
         return exit_code;
-    status = presence_open(options.store, "session rename", &presence, &err);
+    status = options.dry_run ? presence_look(options.store, &presence, &err)
+                             : presence_open(options.store, "session rename", &presence, &err);
     if (status == HF_OK)
         status = context_find_session(presence_store(presence), argv[0], &session, &err);
     if (status == HF_OK && session.head.sid == SHARED_SID)

@@ -307,10 +307,12 @@ static int drop(struct presence *presence, const char *operand,
 
 static const struct {
     const char *word;
-    bool needs_id;
+    bool needs_id, writes;
     int (*run)(struct presence *, const char *, const struct rescue_options *, struct hf_error *);
-} actions[] = {
-    {"list", false, list}, {"show", true, show}, {"keep", true, keep}, {"drop", true, drop}};
+} actions[] = {{"list", false, false, list},
+               {"show", true, false, show},
+               {"keep", true, true, keep},
+               {"drop", true, true, drop}};
 
 static int run(int argc, char **argv)
 {
@@ -329,7 +331,9 @@ static int run(int argc, char **argv)
     if (actions[i].needs_id && argc < 2)
         return command_failf(HF_USAGE,
                              "which one? 'session rescue list' prints the rescue versions");
-    status = presence_open(options.store, "session rescue", &presence, &err);
+    status = options.dry_run || !actions[i].writes
+                 ? presence_look(options.store, &presence, &err)
+                 : presence_open(options.store, "session rescue", &presence, &err);
     if (status == HF_OK)
         status = actions[i].run(presence, argc > 1 ? argv[1] : NULL, &options, &err);
     presence_close(presence);

@@ -122,7 +122,8 @@ static int run(int argc, char **argv)
 
     if (!options_parse(&command_session_restore, &argc, &argv, &options, &exit_code))
         return exit_code;
-    status = presence_open(options.store, "session restore", &presence, &err);
+    status = options.dry_run ? presence_look(options.store, &presence, &err)
+                             : presence_open(options.store, "session restore", &presence, &err);
     if (status == HF_OK)
         status = find(presence_store(presence), argv[0], options.at, &session, &from, &err);
     if (status == HF_OK && options.dry_run) {

@@ -88,7 +88,7 @@ static int run(int argc, char **argv)
 
     if (!options_parse(&command_session_undelete, &argc, &argv, &options, &exit_code))
         return exit_code;
-    status = context_open_store(options.store, 0, &store, &err);
+    status = context_open_store(options.store, options.dry_run ? STORE_READ_ONLY : 0, &store, &err);
     if (status == HF_OK)
         status = context_find_trashed(store, argv[0], &session, &err);
     if (status == HF_OK) {

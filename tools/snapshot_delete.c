@@ -74,7 +74,8 @@ static int run(int argc, char **argv)
 
     if (!options_parse(&command_snapshot_delete, &argc, &argv, &options, &exit_code))
         return exit_code;
-    if (context_open_store(options.store, 0, &store, &err) != HF_OK)
+    if (context_open_store(options.store, options.dry_run ? STORE_READ_ONLY : 0, &store, &err) !=
+        HF_OK)
         return command_fail(&err);
     exit_code = EX_OK;
     for (int i = 0; i < argc; i++)

@@ -234,7 +234,9 @@ static int run(int argc, char **argv)
     if (status != HF_OK)
         hf_fail(&err, status, "out of memory");
     if (status == HF_OK)
-        status = presence_open(options.store, "snapshot restore", &work.presence, &err);
+        status = options.dry_run
+                     ? presence_look(options.store, &work.presence, &err)
+                     : presence_open(options.store, "snapshot restore", &work.presence, &err);
     if (status == HF_OK)
         status = pins_read(presence_store(work.presence), argv[0], &globs, &pins, &err);
     if (status == HF_OK)

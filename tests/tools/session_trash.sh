@@ -95,6 +95,20 @@ odd_names() {
     err "no session 'a\\\\033\[31m\\\\012b'\$"
 }
 
+# Who may not write may see what writing would do.
+look_as_reader() {
+    admin=$HOLDFAST_CERT
+    run 0 cert issue looker --role reader --dir "$scratch/pki" -o "$scratch/looker.pem"
+    export HOLDFAST_CERT="$scratch/looker.pem"
+    run 0 session rename -n bravo able
+    run 0 session delete -n bravo
+    run 0 session restore -n bravo@1
+    run 0 session rescue list
+    run 77 session delete bravo
+    export HOLDFAST_CERT="$admin"
+    says bravo bravo || fail 'a reader changed a session'
+}
+
 scenario() {
     mount_it
     session alpha
@@ -103,6 +117,7 @@ scenario() {
     delete_them
     undelete_them
     odd_names
+    [ -z "$server" ] || look_as_reader
     unmount_it
 }
 
