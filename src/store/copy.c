@@ -920,12 +920,32 @@ static int list_both(struct copy *copy)
     return rc == HF_OK ? choose(copy) : rc;
 }
 
+static int pass_over(const struct snapshot_info *info, void *arg)
+{
+    (void)info;
+    (void)arg;
+    return HF_OK;
+}
+
+/* Who may list snapshots sees all sessions. For anybody else those that are hidden would seem to be purged, and what
+ * was sent could not be received. */
+static int check_rights(struct copy *copy)
+{
+    int rc = store_snapshot_list(copy->target, pass_over, NULL, copy->err);
+
+    if (rc == HF_OK && copy->options->nglobs == 0)
+        rc = store_snapshot_list(copy->source, pass_over, NULL, copy->err);
+    return rc;
+}
+
 static int copy_everything(struct copy *copy)
 {
     const struct copy_options *options = copy->options;
     bool all = options->nglobs == 0;
-    int rc = check_origin(copy);
+    int rc = check_rights(copy);
 
+    if (rc == HF_OK)
+        rc = check_origin(copy);
     if (rc == HF_OK)
         rc = list_both(copy);
     if (rc == HF_OK)

@@ -60,7 +60,8 @@ struct copy_options {
  * Copies. On failure what has arrived stays, and another run goes on from there. Returns 0 when it ran to its end,
  * with `damaged` in the totals. HF_CONFLICT: the target holds copies of another store, sessions of its own, or other
  * versions under the same numbers: the source was restored from an older state. HF_BUSY: a session is leased in the
- * target. HF_INVAL: the two compute ids differently, or are the same.
+ * target. HF_INVAL: the two compute ids differently, or are the same. HF_ACCESS: the caller does not see all of the
+ * source that is to be copied, or may not copy into the target.
  */
 int copy_run(struct store *source, struct store *target, const struct copy_options *options,
              struct copy_totals *ret_totals, struct hf_error *err);
