@@ -610,6 +610,33 @@ static void broken_disk_is_told(void **state)
     append_load_end(&load);
 }
 
+/* Somebody removes the file of a store in use, or restores a backup in its place: to write to what has no name any more
+ * would be to lose it. */
+static void nothing_is_committed_to_a_file_that_is_not_there_any_more(void **state)
+{
+    struct fixture *fixture = *state;
+    struct append_load load, before;
+    struct session_head head;
+    char aside[160];
+
+    append_load_start(&load, fixture->store, fixture->host, "s", 2);
+    before = load;
+    snprintf(aside, sizeof aside, "%s.aside", fixture->path);
+    assert_int_equal(rename(fixture->path, aside), 0);
+    assert_int_equal(append_load_step(&load, DURABILITY_RELAXED), HF_IO);
+    assert_int_equal(store_session_find(fixture->store, "s", &head, &fixture->err), HF_OK);
+    assert_int_equal(fclose(fopen(fixture->path, "w")), 0);
+    memcpy(before.bytes, load.bytes, sizeof before.bytes);
+    load = before;
+    assert_int_equal(append_load_step(&load, DURABILITY_RELAXED), HF_IO);
+    assert_int_equal(rename(aside, fixture->path), 0);
+    memcpy(before.bytes, load.bytes, sizeof before.bytes);
+    load = before;
+    assert_int_equal(append_load_step(&load, DURABILITY_SYNC), HF_OK);
+    append_load_end(&load);
+    assert_sound(fixture);
+}
+
 /* --- deltas --------------------------------------------------------------------------------------------- */
 
 static int64_t number_of(const char *path, const char *sql)
@@ -985,6 +1012,7 @@ int main(int argc, char **argv)
         WITH_STORE(failed_sync_is_final_until_the_store_is_opened_anew),
         WITH_STORE(full_disk_is_told_and_passes),
         WITH_STORE(broken_disk_is_told),
+        WITH_STORE(nothing_is_committed_to_a_file_that_is_not_there_any_more),
         WITH_STORE(growing_log_is_kept_as_deltas_one_step_deep),
         WITH_STORE(listener_that_missed_events_hears_of_every_head),
         PLAIN(no_column_can_change_unnoticed),

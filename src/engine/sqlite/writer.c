@@ -125,10 +125,25 @@ int writer_move_collection(struct writer *writer, const struct collection *next,
     return HF_OK;
 }
 
+/* What is written to a file that has no name any more is lost with this process; and where another file has taken its
+ * name, as after a restore, that one is the store. */
+static int check_place(struct writer *writer, struct hf_error *err)
+{
+    int moved = 0;
+
+    sqlite3_file_control(writer->db.handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    return moved ? hf_fail(err, HF_IO,
+                           "the store file was removed or replaced while it was in use: nothing "
+                           "can be kept until the store is opened anew")
+                 : HF_OK;
+}
+
 static int begin(struct writer *writer, struct transaction *ret_transaction, struct hf_error *err)
 {
     int rc = medium_check(writer->medium, err); /* it may have failed while this one waited */
 
+    if (rc == HF_OK)
+        rc = check_place(writer, err);
     if (rc != HF_OK)
         return rc;
     rc = db_run(&writer->db, QUERY_BEGIN, DB_NO_VALUES, err);
