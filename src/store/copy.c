@@ -11,6 +11,7 @@
 
 #include "store/catalog.h"
 #include "store/transfer.h"
+#include "store/versions.h"
 
 #define RUN_PREFIX "backup-"
 #define RUN_TIME "99999999T999999Z" /* a digit for each 9 */
@@ -18,14 +19,6 @@
 #define LOOKS 5 /* at a session that changes under the eyes */
 #define STOP 1  /* of a visit */
 #define NS_A_SECOND 1000000000
-
-/* Versions of a session, with the names of the hosts that wrote them. */
-struct versions {
-    struct history_entry *entries;
-    size_t n, cap;
-    char **hosts;
-    size_t nhosts;
-};
 
 struct copy {
     struct store *source, *target;
@@ -104,53 +97,6 @@ static int tell_damage(struct copy *copy, const char *what, const char *name, ui
 }
 
 /* --- versions ----------------------------------------------------------------------------------------------------- */
-
-static void versions_free(struct versions *versions)
-{
-    for (size_t i = 0; i < versions->nhosts; i++)
-        free(versions->hosts[i]);
-    free(versions->hosts);
-    free(versions->entries);
-    *versions = (struct versions){0};
-}
-
-/* Few hosts write to a session: each name is kept once. NULL: no memory. */
-static const char *intern(struct versions *versions, const char *name)
-{
-    char **hosts, *copy;
-
-    for (size_t i = versions->nhosts; i-- > 0;)
-        if (strcmp(versions->hosts[i], name) == 0)
-            return versions->hosts[i];
-    hosts = reallocarray(versions->hosts, versions->nhosts + 1, sizeof(*hosts));
-    if (!hosts)
-        return NULL;
-    versions->hosts = hosts;
-    copy = strdup(name);
-    if (copy)
-        hosts[versions->nhosts++] = copy;
-    return copy;
-}
-
-static int versions_add(struct versions *versions, const struct history_entry *entry)
-{
-    const char *host = entry->host_name ? intern(versions, entry->host_name) : NULL;
-
-    if (entry->host_name && !host)
-        return HF_NOMEM;
-    if (versions->n == versions->cap) {
-        size_t cap = versions->cap ? versions->cap * 2 : 16;
-        struct history_entry *entries = reallocarray(versions->entries, cap, sizeof *entries);
-
-        if (!entries)
-            return HF_NOMEM;
-        versions->entries = entries;
-        versions->cap = cap;
-    }
-    versions->entries[versions->n] = *entry;
-    versions->entries[versions->n++].host_name = host;
-    return HF_OK;
-}
 
 static struct history_entry entry_of_head(const struct session_head *head)
 {
