@@ -25,7 +25,8 @@ bool ledger_is_full(const struct ledger *ledger)
 }
 
 uint32_t ledger_begin(struct ledger *ledger, uint32_t base, uint32_t touched,
-                      const struct file_state files[LEDGER_FILES])
+                      const struct file_state files[LEDGER_FILES],
+                      const struct file_state cuts[LEDGER_CUTS])
 {
     uint32_t number = atomic_load(&ledger->begun) + 1;
     struct ledger_step *step = &ledger->steps[number];
@@ -33,6 +34,8 @@ uint32_t ledger_begin(struct ledger *ledger, uint32_t base, uint32_t touched,
     step->base = base;
     step->touched = touched;
     memcpy(step->files, files, sizeof step->files);
+    for (unsigned i = 0; i < LEDGER_CUTS; i++)
+        step->cuts[i] = cuts ? cuts[i] : (struct file_state){.size = -2};
     atomic_store(&ledger->begun, number);
     return number;
 }
@@ -186,7 +189,8 @@ static bool same(const struct file_state *a, const struct file_state *b)
     return a->size == b->size && (a->size < 0 || a->hash == b->hash);
 }
 
-/* A file that a step from here on had in hand: as it was to be, or emptied before it was written. */
+/* A file that a step from here on had in hand: as it was to be, emptied before it was written, or with a
+ * part of the write. */
 static bool was_in_hand(const struct ledger *ledger, uint32_t base, unsigned i,
                         const struct file_state *found)
 {
@@ -196,7 +200,8 @@ static bool was_in_hand(const struct ledger *ledger, uint32_t base, unsigned i,
         const struct ledger_step *step = &ledger->steps[n];
 
         if (step->base == base && step->touched & 1U << i &&
-            (same(found, &step->files[i]) || found->size == 0))
+            (same(found, &step->files[i]) || found->size == 0 || same(found, &step->cuts[0]) ||
+             same(found, &step->cuts[1])))
             return true;
     }
     return false;

@@ -15,6 +15,9 @@
 #include <stdint.h>
 
 #define LEDGER_FILES 8
+/** Where the kernel cuts a write that does not fill its pages: after the first, and before the last. When the mount ends
+ *  between two requests, the write fails, and a part of it may stay. */
+#define LEDGER_CUTS 2
 #define LEDGER_STEPS 60000
 #define LEDGER_VERSIONS 20000
 
@@ -32,6 +35,8 @@ struct ledger_step {
     uint32_t base;    /**< the step in whose state it began */
     uint32_t touched; /**< a bit for each file */
     struct file_state files[LEDGER_FILES];
+    struct file_state
+        cuts[LEDGER_CUTS]; /**< of the first touched file: what a part of the write makes of it */
 };
 
 /** A version of which it is known exactly what it holds. */
@@ -54,9 +59,10 @@ extern const char *const ledger_names[LEDGER_FILES];
 
 void ledger_init(struct ledger *ledger);
 bool ledger_is_full(const struct ledger *ledger);
-/** Notes a step that is about to begin. Returns its number. */
+/** Notes a step that is about to begin; `cuts` (NULL: none) as in struct ledger_step. Returns its number. */
 uint32_t ledger_begin(struct ledger *ledger, uint32_t base, uint32_t touched,
-                      const struct file_state files[LEDGER_FILES]);
+                      const struct file_state files[LEDGER_FILES],
+                      const struct file_state cuts[LEDGER_CUTS]);
 void ledger_note_version(struct ledger *ledger, uint64_t version, uint32_t step);
 
 struct file_state ledger_hash(const void *data, size_t size);

@@ -161,7 +161,7 @@ static void recover(struct owner *owner)
         uint32_t step;
 
         look(owner);
-        step = ledger_begin(owner->ledger, owner->state.step, 0, owner->state.files);
+        step = ledger_begin(owner->ledger, owner->state.step, 0, owner->state.files, NULL);
         atomic_store(&owner->ledger->acked, owner->state.step);
         owner->also = step;
         if (attempt(owner, NULL, step))
@@ -227,6 +227,38 @@ static void copy_change(struct owner *owner, const struct change *change)
     }
 }
 
+/* What the file is when the write was cut at byte `cut` of the file. */
+static struct file_state hash_cut(const struct owner *owner, const struct change *change,
+                                  size_t cut)
+{
+    const struct file_state *file = &owner->state.files[change->file];
+    size_t old = change->flags & O_TRUNC || file->size < 0 ? 0 : (size_t)file->size;
+    size_t size = old > cut ? old : cut;
+    struct file_state state;
+    uint8_t *data = malloc(size + 1);
+
+    if (!data)
+        soak_die("out of memory");
+    if (old > 0)
+        memcpy(data, owner->data[change->file], old);
+    memcpy(data + change->offset, change->bytes, cut - (size_t)change->offset);
+    state = ledger_hash(data, size);
+    free(data);
+    return state;
+}
+
+static void find_cuts(const struct owner *owner, const struct change *change,
+                      struct file_state ret_cuts[LEDGER_CUTS])
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = (size_t)change->offset;
+    size_t end = begin + change->size;
+    const size_t cuts[LEDGER_CUTS] = {begin - begin % page + page, end - end % page};
+
+    for (unsigned i = 0; i < LEDGER_CUTS && change->flags >= 0; i++)
+        if (cuts[i] > begin && cuts[i] < end)
+            ret_cuts[i] = hash_cut(owner, change, cuts[i]);
+}
+
 static struct change choose(struct owner *owner, uint8_t *block)
 {
     struct change change = {.file = soak_below(&owner->random, LEDGER_FILES), .bytes = block};
@@ -256,13 +288,15 @@ static void take_step(struct owner *owner)
 {
     uint8_t block[BLOCK_MAX];
     struct change change = choose(owner, block);
+    struct file_state cuts[LEDGER_CUTS] = {{.size = -2}, {.size = -2}};
     uint32_t step, base = owner->state.step;
 
     if (soak_below(&owner->random, 12) == 0)
         owner->mount = soak_below(&owner->random, owner->soak->nmounts);
+    find_cuts(owner, &change, cuts);
     copy_change(owner, &change);
-    step =
-        ledger_begin(owner->ledger, base, 1U << change.file | 1U << change.to, owner->state.files);
+    step = ledger_begin(owner->ledger, base, 1U << change.file | 1U << change.to,
+                        owner->state.files, cuts);
     owner->also = step;
     if (!attempt(owner, &change, step))
         recover(owner);

@@ -92,18 +92,31 @@ static int wait_for(struct soak *soak, pid_t pid, unsigned ms)
     return -1;
 }
 
+/* The store, one call of which fails, or is carried out and said to have failed. */
+static void add_fault(const char *url, uint64_t *random, char *ret_url, size_t size)
+{
+    unsigned call = 1 + soak_below(random, 40);
+
+    snprintf(ret_url, size, "faulty(any@%u:EIO%s)+%s", call, soak_below(random, 2) ? "" : "!", url);
+}
+
 int soak_run(struct soak *soak, const char *url, const char *const argv[], uint64_t *random,
              char *ret_output, size_t size)
 {
     int out = ret_output ? memfd_create("output", MFD_CLOEXEC) : -1, code;
-    unsigned ms = random && soak_below(random, 3) == 0 ? 1 + soak_below(random, 150) : 0;
+    unsigned trouble = random ? soak_below(random, 6) : 5, ms = 0;
+    char faulty[800];
     ssize_t n;
     pid_t pid;
 
+    if (trouble < 2)
+        ms = 1 + soak_below(random, 150);
+    else if (trouble == 2)
+        add_fault(url, random, faulty, sizeof faulty);
     fflush(stdout);
     pid = fork();
     if (pid == 0)
-        child(soak, url, argv, out);
+        child(soak, trouble == 2 ? faulty : url, argv, out);
     if (pid < 0)
         soak_die("fork failed");
     code = wait_for(soak, pid, ms);
@@ -112,7 +125,10 @@ int soak_run(struct soak *soak, const char *url, const char *const argv[], uint6
         ret_output[n > 0 ? n : 0] = '\0';
         close(out);
     }
-    return code;
+    if (code <= 0 || trouble != 2)
+        return code;
+    atomic_fetch_add(&soak->count.tools_failed, 1);
+    return -1;
 }
 
 unsigned long soak_number(const char *json, const char *key)

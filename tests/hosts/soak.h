@@ -40,7 +40,8 @@ struct soak {
     struct {
         atomic_ulong steps, recoveries, restores, collections, removed, applied, versions_dropped;
         atomic_ulong forks, deleted, snapshots, unpinned, backups, backup_collections;
-        atomic_ulong tools_killed, mounts_killed, mounts_ended, server_killed;
+        atomic_ulong tools_killed, tools_failed, tools_refused, mounts_killed, mounts_ended,
+            server_killed;
     } count;
 };
 
@@ -57,7 +58,7 @@ __attribute__((noreturn, format(printf, 1, 2))) void soak_die(const char *format
 void soak_path(const struct soak *soak, unsigned mount, unsigned session, char ret_path[400]);
 
 /** Runs the program on the store at `url`. Its output goes to `ret_output` if that is not NULL. With `random` it may be
- *  killed on the way. Returns the exit code; -1: killed. */
+ *  killed on the way, or one of its calls fails. Returns the exit code; -1: one of these ended it. */
 int soak_run(struct soak *soak, const char *url, const char *const argv[], uint64_t *random,
              char *ret_output, size_t size);
 /** The number behind "key": in JSON, or 0. */

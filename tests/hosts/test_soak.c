@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Collections, snapshots, retention, forks, restores and backups together, beside writers on several mounts, while
- * mounts, tools and the server are killed. Afterwards both stores are sound, and every session, kept version, snapshot,
+ * mounts, tools and the server are killed, and calls of tools fail. Afterwards both stores are sound, and every session, kept version, snapshot,
  * fork and backup reads back as the ledgers outside say.
  *
  *     driver:   kills mounts (and the server), starts them again; in the end reads everything
  *     owners:   one for each session: steps, looks, restores            owner.c
  *     chores:   one for each kind of tool, in a loop                     chores.c
  *
- * HOLDFAST_SECONDS (default 8): of each variant; HOLDFAST_SEED; HOLDFAST_KEEP. */
+ * HOLDFAST_SECONDS (default 5): of each variant; HOLDFAST_SEED; HOLDFAST_KEEP. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -158,7 +158,7 @@ struct reading {
 /* Every kept version of a session, or so many, the latest first. */
 static void check_versions(struct reading *reading, const char *session)
 {
-    char path[500];
+    char path[800];
     struct dirent *entry;
     unsigned left = READ_AT_MOST;
     DIR *dir;
@@ -322,9 +322,11 @@ static void print_counts(struct soak *soak)
                   COUNT(versions_dropped));
     print_message("%lu snapshots (%lu deleted), %lu backups\n", COUNT(snapshots), COUNT(unpinned),
                   COUNT(backups));
-    print_message("%lu tools killed, %lu mounts killed, %lu ended, %lu ends of the server\n",
-                  COUNT(tools_killed), COUNT(mounts_killed), COUNT(mounts_ended),
-                  COUNT(server_killed));
+    print_message("%lu tools killed, %lu ended by a fault, %lu to be tried again, %lu mounts "
+                  "killed, %lu ended, %lu ends "
+                  "of the server\n",
+                  COUNT(tools_killed), COUNT(tools_failed), COUNT(tools_refused),
+                  COUNT(mounts_killed), COUNT(mounts_ended), COUNT(server_killed));
 #undef COUNT
 }
 
@@ -335,7 +337,7 @@ static void what_is_kept_is_what_was_written(void **state)
     pid_t children[CHILDREN];
 
     start_children(soak, children);
-    disturb(soak, children, seconds ? (unsigned)strtoul(seconds, NULL, 10) : 8);
+    disturb(soak, children, seconds ? (unsigned)strtoul(seconds, NULL, 10) : 5);
     join_children(soak, children);
     print_counts(soak);
     clean(soak, soak->url);
