@@ -132,8 +132,9 @@ static int check_create(struct create_write *create, struct transaction *transac
     struct session_row other;
     int rc = host_admit(transaction, create->host, err);
 
-    if (rc == HF_OK)
-        rc = session_row_find(transaction->db, create->name, &other, NULL);
+    if (rc != HF_OK)
+        return rc;
+    rc = session_row_find(transaction->db, create->name, &other, NULL);
     if (rc == HF_OK)
         return hf_fail(err, HF_EXIST, "there is a session %s already", create->name);
     if (rc != HF_NOENT)
