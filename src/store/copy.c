@@ -619,8 +619,30 @@ static int read_pins(struct copy *copy, const char *snapshot, struct pins *ret_p
     return rc == HF_NOMEM ? out_of_memory(copy) : rc;
 }
 
-/* Sends what the pins refer to; those that are damaged are taken out. */
-static int send_pins(struct copy *copy, const char *snapshot, struct pins *pins)
+struct sought_snapshot {
+    const struct snapshot_info *wanted;
+    bool found;
+};
+
+static int seek_snapshot(const struct snapshot_info *info, void *arg)
+{
+    struct sought_snapshot *sought = arg;
+
+    sought->found |=
+        info->time == sought->wanted->time && strcmp(info->name, sought->wanted->name) == 0;
+    return HF_OK;
+}
+
+/* Whether the source still has it: what it pinned may be collected once it is deleted. */
+static bool snapshot_is_kept(struct copy *copy, const struct snapshot_info *snapshot)
+{
+    struct sought_snapshot sought = {.wanted = snapshot};
+
+    return store_snapshot_list(copy->source, seek_snapshot, &sought, NULL) != HF_OK || sought.found;
+}
+
+/* Sends what the pins refer to; those that are damaged are taken out. HF_NOENT: the snapshot was deleted meanwhile. */
+static int send_pins(struct copy *copy, const struct snapshot_info *snapshot, struct pins *pins)
 {
     size_t kept = 0, n = pins->n;
     int rc = HF_OK;
@@ -634,7 +656,9 @@ static int send_pins(struct copy *copy, const char *snapshot, struct pins *pins)
             pins->items[kept++] = pin;
             continue;
         }
-        rc = tell_damage(copy, snapshot, pin.session_name, pin.sid, pin.version);
+        rc = snapshot_is_kept(copy, snapshot)
+                 ? tell_damage(copy, snapshot->name, pin.session_name, pin.sid, pin.version)
+                 : HF_NOENT;
     }
     if (rc == HF_OK)
         rc = transfer_flush(&copy->transfer, copy->err);
@@ -660,12 +684,12 @@ static int copy_snapshot(struct copy *copy, const struct snapshot_info *snapshot
     struct pins pins = {0};
     int rc = read_pins(copy, snapshot->name, &pins);
 
+    if (rc == HF_OK)
+        rc = send_pins(copy, snapshot, &pins);
     if (rc == HF_NOENT) { /* deleted meanwhile */
         pins_free(&pins);
         return HF_OK;
     }
-    if (rc == HF_OK)
-        rc = send_pins(copy, snapshot->name, &pins);
     if (rc == HF_OK)
         rc = receive_pins(copy, as, snapshot->time, pins.items, pins.n);
     copy->totals.snapshots += rc == HF_OK;
