@@ -64,6 +64,11 @@ static bool is_alnum(uint8_t c)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
+static bool is_one_of(uint8_t c, const char *set)
+{
+    return c != '\0' && strchr(set, c);
+}
+
 static bool is_in(enum alphabet alphabet, uint8_t c)
 {
     switch (alphabet) {
@@ -76,7 +81,7 @@ static bool is_in(enum alphabet alphabet, uint8_t c)
     case BASE64URL:
         return is_alnum(c) || c == '_' || c == '-';
     case CREDENTIAL:
-        return is_alnum(c) || memchr("_-.+/=~:", c, 8) != NULL;
+        return is_alnum(c) || is_one_of(c, "_-.+/=~:");
     }
     return false;
 }
@@ -111,7 +116,7 @@ static bool reads(const struct look *look, size_t from, const char *text)
 /* Past blanks, quotes, and the backslashes that a quote in a JSON string has. */
 static size_t skip_quotes(const struct look *look, size_t at)
 {
-    while (at < look->len && look->data[at] && strchr(" \t\"'\\", look->data[at]))
+    while (at < look->len && is_one_of(look->data[at], " \t\"'\\"))
         at++;
     return at;
 }
@@ -245,7 +250,7 @@ static bool find_url_password(const struct look *look, struct match *ret_match)
         return false;
     user = 0;
     while (at + user < look->len &&
-           (is_in(BASE64URL, look->data[at + user]) || memchr(".%+", look->data[at + user], 3)))
+           (is_in(BASE64URL, look->data[at + user]) || is_one_of(look->data[at + user], ".%+")))
         user++;
     at += user;
     if (user == 0 || at >= look->len || look->data[at] != ':')
@@ -269,7 +274,7 @@ static bool find_here(const struct look *look, struct match *ret_match)
         return find_private_key(look, ret_match);
     if (c == ':')
         return find_url_password(look, ret_match);
-    if (!memchr("gaxnpserc", c, 9))
+    if (!is_one_of(c, "gaxnpserc"))
         return false;
     if (look->at > 0 && is_alnum(look->data[look->at - 1]))
         return false;

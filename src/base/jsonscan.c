@@ -16,9 +16,14 @@ struct scan {
     struct slice names[JSONSCAN_PATH_MAX + 1]; /* of the member being read at this depth */
 };
 
+static bool is_one_of(uint8_t c, const char *set)
+{
+    return c != '\0' && strchr(set, c);
+}
+
 static void skip_space(struct scan *scan)
 {
-    while (scan->at < scan->len && memchr(" \t\r\n", scan->data[scan->at], 4))
+    while (scan->at < scan->len && is_one_of(scan->data[scan->at], " \t\r\n"))
         scan->at++;
 }
 
@@ -42,7 +47,7 @@ static enum jsonscan_result scan_escape(struct scan *scan)
     if (scan->at == scan->len)
         return JSONSCAN_SHORT;
     if (scan->data[scan->at] != 'u') {
-        if (!memchr("\"\\/bfnrt", scan->data[scan->at], 8))
+        if (!is_one_of(scan->data[scan->at], "\"\\/bfnrt"))
             return JSONSCAN_BAD;
         scan->at++;
         return JSONSCAN_WHOLE;

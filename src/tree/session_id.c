@@ -56,7 +56,8 @@ static bool value_span(struct slice line, struct session_id_span *ret_span)
 
     while (at < line.len && is_blank(line.data[at]))
         at++;
-    if (at == 3 || at == line.len || memchr("|>&*![{%@`#?,", line.data[at], 13))
+    if (at == 3 || at == line.len || line.data[at] == '\0' ||
+        strchr("|>&*![{%@`#?,", line.data[at]))
         return false;
     if (line.data[at] == '"' || line.data[at] == '\'')
         end = quoted_end(line, at);

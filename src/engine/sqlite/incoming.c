@@ -403,7 +403,7 @@ static int seek_kind(struct transaction *transaction, const struct object_id *id
 {
     struct known *known = &transaction->writer->known_objects;
     enum object_kind kind = 0;
-    uint64_t seq;
+    uint64_t seq = 0;
     struct sqlite_store *store = sqlite_store_at(transaction);
     int rc = known_find(known, id);
 
@@ -530,8 +530,8 @@ static int insert_one(struct incoming *incoming, struct transaction *transaction
                       struct hf_error *err)
 {
     const struct object_id *id = &incoming->objects[i].id;
-    enum object_kind kind;
-    uint64_t seq;
+    enum object_kind kind = 0;
+    uint64_t seq = 0;
     int rc;
 
     incoming->packing[i].seq = 0;

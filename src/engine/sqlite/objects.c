@@ -73,8 +73,8 @@ struct missing_write {
 static int run_missing(struct write *write, struct transaction *transaction, struct hf_error *err)
 {
     struct missing_write *ask = (struct missing_write *)write;
-    enum object_kind kind;
-    uint64_t seq;
+    enum object_kind kind = 0;
+    uint64_t seq = 0;
     int rc = host_admit(transaction, ask->host, err);
 
     for (size_t i = 0; i < ask->n && rc >= 0; i++) {

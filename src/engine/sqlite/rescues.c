@@ -41,7 +41,7 @@ static int visit_rescue(struct db *reader, sqlite3_stmt *statement, rescue_visit
 {
     struct host_row host = {0};
     struct session_row row;
-    struct rescue_info info;
+    struct rescue_info info = {0};
     int rc = rescue_row_read(statement, &info, err);
 
     if (rc == HF_OK)

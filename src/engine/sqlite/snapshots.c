@@ -171,8 +171,8 @@ static int visit_pins(struct db *reader, const char *name, pin_visit_fn visit, v
                       struct hf_error *err)
 {
     DB_STATEMENT_AUTO *statement = NULL;
-    struct pin_info pin;
-    uint64_t id;
+    struct pin_info pin = {0};
+    uint64_t id = 0;
     int rc = find_snapshot(reader, name, &id, err);
 
     if (rc == 0)
