@@ -48,7 +48,7 @@ exec 5>>"$scratch/mnt/work/plan.md"
 rm -f "$scratch"/store.db*
 type_chapter 'The store is gone'
 (echo late >&5) 2>/dev/null
-exec 5>&- 2>/dev/null
+{ exec 5>&-; } 2>/dev/null
 (echo late >"$scratch/mnt/work/late") 2>/dev/null && fail 'the mount of the lost store took a change'
 kill -KILL "$old"
 wait "$old" 2>/dev/null
