@@ -322,6 +322,7 @@ static int serve(struct server_options *options, const char *metrics)
     monitor_free(observers.monitor);
     audit_log_free(observers.log);
     server_free(server);
+    options->opened_arg = NULL;
     if (rc == HF_OK)
         log_info("ended");
     return rc == HF_OK ? EX_OK : command_fail(&err);
