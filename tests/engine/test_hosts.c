@@ -551,6 +551,104 @@ static void a_new_host_waits_for_the_lock_that_a_dying_process_has_of_its_number
     assert_sound(fixture->store);
 }
 
+/* Registers a host session that lives as long as its kernel lock. */
+static uint64_t enter_by_lock(struct store *store)
+{
+    const struct host_identity identity = {.host_name = "by lock"};
+    struct hf_error err;
+    uint64_t host;
+
+    if (store_host_register(store, &identity, NULL, &host, &err) != HF_OK)
+        fail_msg("%s", err.message);
+    return host;
+}
+
+static void *enter_behind(void *arg)
+{
+    const struct host_identity identity = {.host_name = "behind"};
+    uint64_t host;
+    int rc = store_host_register(arg, &identity, NULL, &host, NULL);
+
+    return (void *)(intptr_t)(rc == HF_OK ? (intptr_t)host : rc);
+}
+
+static void *bury(void *arg)
+{
+    return (void *)(intptr_t)sqlite_hosts_bury(sqlite_store_of(arg));
+}
+
+/* Until so many writes wait for their turn. */
+static void wait_queue(struct writer *writer, int n)
+{
+    int queued;
+
+    do {
+        usleep(1000);
+        queued = 0;
+        pthread_mutex_lock(&writer->lock);
+        for (const struct write *write = writer->first; write; write = write->next)
+            queued++;
+        pthread_mutex_unlock(&writer->lock);
+    } while (queued < n);
+}
+
+/* As if somebody wrote: those who come now share a transaction. */
+static void hold(struct writer *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    writer->led = true;
+    pthread_mutex_unlock(&writer->lock);
+}
+
+static void let_go(struct writer *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    writer->led = false;
+    pthread_cond_signal(&writer->first->wake);
+    pthread_mutex_unlock(&writer->lock);
+}
+
+/* It shares a transaction with a burial: its row is there then, and its handle does not know it yet. */
+static void a_host_that_is_just_being_registered_is_not_found_dead(void **state)
+{
+    struct fixture *fixture = *state;
+    struct writer *writer = &sqlite_store_of(fixture->store)->writer;
+    pthread_t entering, burying;
+    void *host, *buried;
+    struct store *other;
+    uint64_t dead;
+
+    enter_by_lock(fixture->store);
+    assert_int_equal(store_open(fixture->url, 0, NULL, NULL, &other, NULL), HF_OK);
+    dead = enter_by_lock(other);
+    bell_disclaim(&sqlite_store_of(other)->bell, dead);
+    hold(writer);
+    assert_int_equal(pthread_create(&entering, NULL, enter_behind, fixture->store), 0);
+    wait_queue(writer, 1);
+    assert_int_equal(pthread_create(&burying, NULL, bury, fixture->store), 0);
+    wait_queue(writer, 2);
+    let_go(writer);
+    pthread_join(entering, &host);
+    pthread_join(burying, &buried);
+    assert_int_equal((intptr_t)buried, 1);
+    assert_int_equal(store_host_end(other, dead, NULL), HF_FENCED);
+    assert_int_equal(store_host_end(fixture->store, (uintptr_t)host, NULL), HF_OK);
+    store_close(other);
+    assert_sound(fixture->store);
+}
+
+static void a_handle_sees_its_own_locks_of_the_bell(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bell *bell = &sqlite_store_of(fixture->store)->bell;
+
+    assert_false(bell_is_claimed(bell, 1000));
+    assert_int_equal(bell_claim(bell, 1000, NULL), HF_OK);
+    assert_true(bell_is_claimed(bell, 1000));
+    bell_disclaim(bell, 1000);
+    assert_false(bell_is_claimed(bell, 1000));
+}
+
 static void a_mount_that_was_started_again_takes_the_place_of_the_older_one(void **state)
 {
     struct fixture *fixture = *state;
@@ -1038,6 +1136,8 @@ int main(void)
         TEST(who_waits_on_behalf_of_a_host_that_ends_is_fenced),
         TEST(the_same_host_again_goes_on_under_its_number),
         TEST(a_new_host_waits_for_the_lock_that_a_dying_process_has_of_its_number),
+        TEST(a_host_that_is_just_being_registered_is_not_found_dead),
+        TEST(a_handle_sees_its_own_locks_of_the_bell),
         TEST(a_mount_that_was_started_again_takes_the_place_of_the_older_one),
         TEST(a_host_moves_to_another_handle_and_back),
         TEST(hosts_come_back_to_a_server_that_was_restarted),

@@ -10,8 +10,15 @@
 #define SNAPSHOTS_KEPT 5
 #define FORKS_KEPT 6
 
-/* Runs a tool that may end with 0, `other`, by a kill or by a fault; otherwise only while the server is away. One that is
- * to be tried again (75) is counted: its session may be leased by a tool that was killed. */
+/* Whether a tool may have to be tried again (75): while another collects, or, on a server, while a session is leased by
+ * a tool that was killed. On a file such a lease is over with its process. */
+static bool may_be_refused(const struct soak *soak, const char *tool)
+{
+    return soak->served || strcmp(tool, "gc") == 0 || strcmp(tool, "retention") == 0;
+}
+
+/* Runs a tool that may end with 0, `other`, by a kill or by a fault, or be refused; otherwise only while the server is
+ * away. */
 static int run(struct soak *soak, const char *url, const char *const argv[], int other,
                uint64_t *random, char *ret_output, size_t size)
 {
@@ -19,9 +26,9 @@ static int run(struct soak *soak, const char *url, const char *const argv[], int
     int code = soak_run(soak, url, argv, random, ret_output, size);
     unsigned after = atomic_load(&soak->disturbed[SOAK_SERVER]);
 
-    if (code == 75)
+    if (code == 75 && may_be_refused(soak, argv[1]))
         atomic_fetch_add(&soak->count.tools_refused, 1);
-    if (code > 0 && code != 75 && code != other && before == after && before % 2 == 0)
+    else if (code > 0 && code != other && before == after && before % 2 == 0)
         soak_die("'%s %s' ended with %d; the log of the tools says why", argv[1], argv[2], code);
     return code;
 }

@@ -22,7 +22,7 @@ void bell_init(struct bell *bell)
 {
     pthread_condattr_t attr;
 
-    *bell = (struct bell){.fd = -1, .notify = -1, .stop = -1};
+    *bell = (struct bell){.fd = -1, .ask = -1, .notify = -1, .stop = -1};
     pthread_mutex_init(&bell->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -39,26 +39,36 @@ static int open_file(const char *path, bool create)
     return fd;
 }
 
+static int fail_errno(struct hf_error *err, const char *what, const char *path)
+{
+    return hf_fail(err, hf_status_from_errno(errno), "cannot %s %s: %s", what, path,
+                   strerror(errno));
+}
+
 int bell_open(struct bell *bell, const char *store_path, bool create, struct hf_error *err)
 {
     char path[PATH_SIZE];
-    int fd;
+    int fd, ask, rc = HF_OK;
 
     snprintf(path, sizeof path, "%s-bell", store_path);
     fd = open_file(path, create);
     if (fd < 0)
-        return hf_fail(err, hf_status_from_errno(errno), "cannot open %s: %s", path,
-                       strerror(errno));
+        return fail_errno(err, "open", path);
+    ask = open(path, O_RDONLY | O_CLOEXEC);
+    if (ask < 0)
+        rc = fail_errno(err, "open", path);
     /* One byte to write on, so that a ring needs no room on a full disk. */
-    if (create && pwrite(fd, "", 1, 0) != 1) {
-        int error = errno;
-
-        close(fd);
-        return hf_fail(err, hf_status_from_errno(error), "cannot write to %s: %s", path,
-                       strerror(error));
+    else if (create && pwrite(fd, "", 1, 0) != 1)
+        rc = fail_errno(err, "write to", path);
+    if (rc == HF_OK) {
+        bell->fd = fd;
+        bell->ask = ask;
+        return HF_OK;
     }
-    bell->fd = fd;
-    return HF_OK;
+    close(fd);
+    if (ask >= 0)
+        close(ask);
+    return rc;
 }
 
 void bell_release(struct bell *bell)
@@ -70,6 +80,8 @@ void bell_release(struct bell *bell)
         close(bell->stop);
     if (bell->fd >= 0)
         close(bell->fd);
+    if (bell->ask >= 0)
+        close(bell->ask);
     pthread_cond_destroy(&bell->rung);
     pthread_mutex_destroy(&bell->lock);
 }
@@ -120,10 +132,10 @@ bool bell_is_claimed(const struct bell *bell, uint64_t host)
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)host, .l_len = 1};
 
-    if (bell->fd < 0)
+    if (bell->ask < 0)
         return false;
     /* Who cannot be asked about is taken for alive. */
-    return fcntl(bell->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+    return fcntl(bell->ask, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
 /* --- wake-ups --------------------------------------------------------------------------------- */

@@ -21,7 +21,8 @@
 #include "holdfast/error.h"
 
 struct bell {
-    int fd;     /**< of the file; -1 until bell_open() */
+    int fd; /**< of the file, with the locks; -1 until bell_open() */
+    int ask; /**< another description of it: by the first the kernel does not tell of this handle's own locks */
     int notify; /**< inotify; -1: not watched, then waiting is polling */
     int stop;   /**< eventfd that ends the thread */
     bool watching;
@@ -45,7 +46,7 @@ void bell_release(struct bell *bell);
 /** Takes the lock that says that host session `host` lives (HF_BUSY: another handle has it); gives it back. */
 int bell_claim(struct bell *bell, uint64_t host, struct hf_error *err);
 void bell_disclaim(struct bell *bell, uint64_t host);
-/** Whether another handle holds the lock of `host`. Not to be asked about a host of this handle. */
+/** Whether any handle holds the lock of `host`: this one, too, as while it registers it. */
 bool bell_is_claimed(const struct bell *bell, uint64_t host);
 
 /** The one that collects garbage holds a lock of its own: HF_BUSY while another handle does. Of the threads of one
