@@ -637,6 +637,41 @@ static void a_host_that_is_just_being_registered_is_not_found_dead(void **state)
     assert_sound(fixture->store);
 }
 
+static int fill_log(enum shim_call call, bool log, void *arg)
+{
+    return call == SHIM_WRITE && log && atomic_fetch_sub((atomic_int *)arg, 1) > 0 ? SQLITE_FULL
+                                                                                   : SQLITE_OK;
+}
+
+/* The first of two finds no room: together with the second, alone, and once more. The second gets its number, but not a
+ * lock that the first takes away again. */
+static void a_registration_that_fails_takes_no_lock_from_another_one(void **state)
+{
+    struct fixture *fixture = *state;
+    struct writer *writer = &sqlite_store_of(fixture->store)->writer;
+    atomic_int failures = 3;
+    pthread_t first, second;
+    void *answer, *host;
+    struct store *other;
+
+    enter_by_lock(fixture->store);
+    assert_int_equal(store_open(fixture->url, 0, NULL, NULL, &other, NULL), HF_OK);
+    hold(writer);
+    assert_int_equal(pthread_create(&first, NULL, enter_behind, fixture->store), 0);
+    wait_queue(writer, 1);
+    assert_int_equal(pthread_create(&second, NULL, enter_behind, fixture->store), 0);
+    wait_queue(writer, 2);
+    shim_set_hook(fill_log, &failures);
+    let_go(writer);
+    pthread_join(first, &answer);
+    pthread_join(second, &host);
+    shim_set_hook(NULL, NULL);
+    assert_int_equal((intptr_t)answer, HF_NOSPC);
+    assert_true((intptr_t)host > 0);
+    assert_true(bell_is_claimed(&sqlite_store_of(other)->bell, (uintptr_t)host));
+    store_close(other);
+}
+
 static void a_handle_sees_its_own_locks_of_the_bell(void **state)
 {
     struct fixture *fixture = *state;
@@ -1137,6 +1172,7 @@ int main(void)
         TEST(the_same_host_again_goes_on_under_its_number),
         TEST(a_new_host_waits_for_the_lock_that_a_dying_process_has_of_its_number),
         TEST(a_host_that_is_just_being_registered_is_not_found_dead),
+        TEST(a_registration_that_fails_takes_no_lock_from_another_one),
         TEST(a_handle_sees_its_own_locks_of_the_bell),
         TEST(a_mount_that_was_started_again_takes_the_place_of_the_older_one),
         TEST(a_host_moves_to_another_handle_and_back),

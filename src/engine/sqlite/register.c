@@ -17,7 +17,7 @@ struct register_write {
     uint64_t host;
     bool claimed; /* its lock was taken for this */
     bool moved;   /* its lock is still to be taken */
-    bool taken;   /* the lock of its new number is another's */
+    bool taken;   /* the lock of its new number is another's yet */
     bool resumed;
     uint64_t replaced; /* an older one of the mount, or 0 */
     uint64_t cursor;
@@ -95,14 +95,18 @@ static int meet_kin(struct register_write *change, struct transaction *transacti
     return rc == HF_OK ? host_tell_lost(transaction, row->host, 0, err) : rc;
 }
 
-/* Gives the next number. Its lock is held before anyone can see its row; by another it is when a process that was about
- * to take that number was killed, and the kernel has let go its lock of the store, but not yet this one. */
+/* Gives the next number. Its lock is held before anyone can see its row. By another it is when that one was about to take
+ * the number and its transaction came to nothing: it was killed, and the kernel has let go its lock of the store, but
+ * not yet this one; or it is of this handle, and about to let it go. */
 static int add_host(struct register_write *change, struct transaction *transaction,
                     struct host_row *row, struct hf_error *err)
 {
     struct store_row store;
     int rc = store_row_load(transaction->db, &store, err);
 
+    if (rc == HF_OK && bell_is_claimed(&change->store->bell, store.next_host))
+        rc = hf_fail(err, HF_BUSY, "the number of the next host session, %llu, is not free yet",
+                     (unsigned long long)store.next_host);
     if (rc == HF_OK)
         rc = claim(change, store.next_host++, err);
     change->taken = rc == HF_BUSY;
