@@ -50,18 +50,19 @@ static int read_text(const struct show_options *options, struct store *store, st
 static int print_json(const struct store *store, struct slice text, bool builtin)
 {
     json_t *object = json_object();
-    char *policy = strndup((const char *)text.data, text.len);
-    int rc = HF_NOMEM;
+    BUF_AUTO policy = {0};
+    int rc = buf_append(&policy, text.data, text.len);
 
-    if (object && policy) {
+    if (rc == HF_OK)
+        rc = buf_append(&policy, "", 1);
+    if (rc == HF_OK && object) {
         json_object_set_new(object, "store", json_bytes(store_info(store)->location));
         json_object_set_new(object, "source", json_string(builtin ? "built-in" : "store"));
-        json_object_set_new(object, "policy", json_bytes(policy));
+        json_object_set_new(object, "policy", json_bytes((const char *)policy.data));
         rc = json_print(json_incref(object));
     }
     json_decref(object);
-    free(policy);
-    return rc;
+    return object ? rc : HF_NOMEM;
 }
 
 static int print_text(const struct store *store, struct slice text, bool builtin)
