@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FILE_MAX 200000
@@ -17,6 +18,8 @@
 #define BLOCKS 60
 /** How long a session may be out of reach, or a mount behind a server that was away. */
 #define PATIENCE_MS 60000
+/** For so long a session may be in use: a tool that was killed counts as dead after two seconds. */
+#define IN_USE_MS 5000
 
 struct owner {
     struct soak *soak;
@@ -25,6 +28,7 @@ struct owner {
     uint64_t random;
     struct ledger_state state; /* as it is, when nothing failed */
     uint8_t *data[LEDGER_FILES];
+    int error; /* of the last attempt */
     uint32_t
         also; /* besides the last acknowledged step, the session may be at this one: an attempt, or one that
                       was restored */
@@ -115,6 +119,7 @@ static void look(struct owner *owner)
         int error;
 
         owner->mount = soak_below(&owner->random, owner->soak->nmounts);
+        soak_note("reading s%u through mount %u", owner->session, owner->mount);
         before = atomic_load(&owner->soak->disturbed[owner->mount]);
         soak_path(owner->soak, owner->mount, owner->session, path);
         error = ledger_read(path, &owner->state, owner->data);
@@ -134,6 +139,8 @@ static bool attempt(struct owner *owner, const struct change *change, uint32_t s
     char path[400];
     int dir, error;
 
+    soak_note("writing s%u through mount %u (before: %s)", owner->session, owner->mount,
+              strerror(owner->error));
     soak_path(owner->soak, owner->mount, owner->session, path);
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     error = dir < 0 ? errno : 0;
@@ -143,6 +150,7 @@ static bool attempt(struct owner *owner, const struct change *change, uint32_t s
         error = write_step(dir, step, soak_below(&owner->random, 8) == 0);
     if (dir >= 0)
         close(dir);
+    owner->error = error;
     if (error == 0) {
         atomic_store(&owner->ledger->acked, step);
         owner->state.step = owner->also = step;
@@ -153,9 +161,49 @@ static bool attempt(struct owner *owner, const struct change *change, uint32_t s
     return false;
 }
 
+/* The token under which a tool has the session: a holder without a mount. 0: none has. */
+static unsigned long token_of_tool(const struct owner *owner, const char *name)
+{
+    const char *const argv[] = {"holdfast", "lease", "show", "--json", name, NULL};
+    char output[2000];
+
+    if (soak_run(owner->soak, owner->soak->url, argv, NULL, output, sizeof output) != 0 ||
+        !strstr(output, "\"mount_point\": null"))
+        return 0;
+    return soak_number(output, "token");
+}
+
+/* When the server is killed too before it counts a killed tool as dead, the one that starts cannot know of its end: it
+ * gives the tool's host session a whole TTL, here ten minutes, and so does each that starts later. Does what an
+ * administrator would. */
+static void break_lease(struct owner *owner)
+{
+    char name[20], token[24];
+    const char *const argv[] = {
+        "holdfast", "lease", "break", "--token", token, "--reason", "its tool was killed",
+        name,       NULL};
+    unsigned long number;
+
+    snprintf(name, sizeof name, "s%u", owner->session);
+    number = token_of_tool(owner, name);
+    snprintf(token, sizeof token, "%lu", number);
+    if (number && soak_run(owner->soak, owner->soak->url, argv, NULL, NULL, 0) == 0)
+        atomic_fetch_add(&owner->soak->count.breaks, 1);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Gives the state that was found a number of its own. */
 static void recover(struct owner *owner)
 {
+    int64_t usable = now_ms();
+
     atomic_fetch_add(&owner->soak->count.recoveries, 1);
     for (unsigned tries = 0; tries < 3000 && !ledger_is_full(owner->ledger); tries++) {
         uint32_t step;
@@ -166,10 +214,16 @@ static void recover(struct owner *owner)
         owner->also = step;
         if (attempt(owner, NULL, step))
             return;
+        if (owner->error != EBUSY)
+            usable = now_ms();
+        if (owner->soak->served && now_ms() - usable > IN_USE_MS) {
+            break_lease(owner);
+            usable = now_ms();
+        }
         soak_pause_ms(20);
     }
     if (!ledger_is_full(owner->ledger))
-        soak_die("s%u cannot be written any more", owner->session);
+        soak_die("s%u cannot be written any more: %s", owner->session, strerror(owner->error));
 }
 
 /* --- a step ------------------------------------------------------------------------------------------- */

@@ -109,6 +109,7 @@ int soak_run(struct soak *soak, const char *url, const char *const argv[], uint6
     ssize_t n;
     pid_t pid;
 
+    soak_note("holdfast %s %s ... on %s", argv[1], argv[2] ? argv[2] : "", url);
     if (trouble < 2)
         ms = 1 + soak_below(random, 150);
     else if (trouble == 2)

@@ -10,6 +10,12 @@
 #define SOAK_SESSIONS 4
 #define SOAK_SNAPSHOTS 2000
 
+/** A process of the test, as its time limit tells of it. */
+struct soak_worker {
+    pid_t pid; /**< 0: none */
+    char at[200];
+};
+
 enum snapshot_state { SNAPSHOT_NONE, SNAPSHOT_THERE, SNAPSHOT_GOING };
 
 /** A snapshot "p<n>". */
@@ -20,6 +26,12 @@ struct soak_snapshot {
     char shown[4000]; /**< what `snapshot show` said of it then */
 };
 
+/** The processes that look after the store; each in a loop until the end. */
+#define SOAK_CHORES 5
+/** Owners, chores and the driver. */
+#define SOAK_DRIVER (SOAK_SESSIONS + SOAK_CHORES)
+#define SOAK_WORKERS (SOAK_DRIVER + 1)
+
 struct soak {
     struct service service; /**< its folder and store; the server runs in one of the variants */
     struct daemon mounts[SOAK_MOUNTS];
@@ -29,6 +41,8 @@ struct soak {
     char url[700];    /**< of the store, for tools */
     char backup[300]; /**< of the store that backups go to */
     uint64_t seed;
+    struct soak_worker workers[SOAK_WORKERS];
+    pid_t watcher; /**< of the time limit */
     /** Grow by one before a mount is killed and when it is back; odd: it is away. The last is the server's. */
     atomic_uint disturbed[SOAK_MOUNTS + 1];
     atomic_bool stop;
@@ -38,7 +52,8 @@ struct soak {
     struct soak_snapshot snapshots[SOAK_SNAPSHOTS];
     atomic_uint snapshots_made;
     struct {
-        atomic_ulong steps, recoveries, restores, collections, removed, applied, versions_dropped;
+        atomic_ulong steps, recoveries, breaks, restores, collections, removed, applied,
+            versions_dropped;
         atomic_ulong forks, deleted, snapshots, unpinned, backups, backup_collections;
         atomic_ulong tools_killed, tools_failed, tools_refused, mounts_killed, mounts_ended,
             server_killed;
@@ -67,8 +82,15 @@ unsigned long soak_number(const char *json, const char *key);
 /** The writer of a session: changes it until the end, through any mount, and keeps its ledger. */
 void owner_run(struct soak *soak, unsigned session);
 
-/** The processes that look after the store; each in a loop until the end. */
-#define SOAK_CHORES 5
+/** Looks after the store in one way. */
 void chore_run(struct soak *soak, unsigned chore);
+
+/** This process is that worker. */
+void soak_am(struct soak *soak, unsigned worker);
+/** What this process is at, if it is a worker. */
+__attribute__((format(printf, 1, 2))) void soak_note(const char *format, ...);
+/** From now on, so many seconds: then the test fails, and says what everybody is at. */
+void limit_start(struct soak *soak, unsigned seconds);
+void limit_end(struct soak *soak);
 
 #endif

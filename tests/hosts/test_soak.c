@@ -2,12 +2,14 @@
 /* Collections, snapshots, retention, forks, restores and backups together, beside writers on several mounts, while
  * mounts, tools and the server are killed, and calls of tools fail. Afterwards both stores are sound, and every session, kept version, snapshot,
  * fork and backup reads back as the ledgers outside say.
+ * Who does not end in time is named (limit.c).
  *
  *     driver:   kills mounts (and the server), starts them again; in the end reads everything
  *     owners:   one for each session: steps, looks, restores            owner.c
  *     chores:   one for each kind of tool, in a loop                     chores.c
  *
- * HOLDFAST_SECONDS (default 5): of each variant; HOLDFAST_SEED; HOLDFAST_KEEP. */
+ * HOLDFAST_SECONDS (default 5): of each variant; HOLDFAST_SEED; HOLDFAST_KEEP; HOLDFAST_LIMIT: seconds that a
+ * variant may take. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +29,9 @@
 
 #include "soak.h"
 
-#define CHILDREN (SOAK_SESSIONS + SOAK_CHORES)
+#define CHILDREN SOAK_DRIVER
+/* Beyond four times the disturbances: many times what a variant takes, also with sanitizers on a busy machine. */
+#define LIMIT_SECONDS 400
 #define READ_AT_MOST 150
 
 static const char policy[] = "history:\n"
@@ -59,6 +63,7 @@ static void start_mount(struct daemon *daemon)
 
 static void disturb_mount(struct soak *soak, unsigned n, uint64_t *random)
 {
+    soak_note("disturbing mount %u", n);
     atomic_fetch_add(&soak->disturbed[n], 1);
     if (soak_below(random, 5) == 0) {
         daemon_stop(&soak->mounts[n]);
@@ -74,6 +79,7 @@ static void disturb_mount(struct soak *soak, unsigned n, uint64_t *random)
 
 static void disturb_server(struct soak *soak, uint64_t *random)
 {
+    soak_note("disturbing the server");
     atomic_fetch_add(&soak->disturbed[SOAK_SERVER], 1);
     service_stop(&soak->service, soak_below(random, 4) == 0 ? SIGTERM : SIGKILL);
     soak_pause_ms(soak_below(random, 200));
@@ -117,10 +123,12 @@ static void start_children(struct soak *soak, pid_t children[CHILDREN])
         assert_true(children[i] >= 0);
         if (children[i] != 0)
             continue;
+        soak_am(soak, i);
         if (i < SOAK_SESSIONS)
             owner_run(soak, i);
         else
             chore_run(soak, i - SOAK_SESSIONS);
+        soak_note("nothing any more");
         fflush(stdout);
         _exit(0);
     }
@@ -134,7 +142,10 @@ static void join_children(struct soak *soak, const pid_t children[CHILDREN])
     for (unsigned i = 0; i < CHILDREN; i++) {
         int status;
 
+        soak_note("waiting for %s%u to end", i < SOAK_SESSIONS ? "the owner of s" : "chore ",
+                  i < SOAK_SESSIONS ? i : i - SOAK_SESSIONS);
         assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        soak->workers[i].pid = 0;
         well = well && status == 0;
     }
     assert_true(well);
@@ -144,8 +155,10 @@ static void join_children(struct soak *soak, const pid_t children[CHILDREN])
 
 static void read_state(const char *path, struct ledger_state *ret_state)
 {
-    int error = ledger_read(path, ret_state, NULL);
+    int error;
 
+    soak_note("reading %s", path);
+    error = ledger_read(path, ret_state, NULL);
     if (error != 0)
         fail_msg("%s: %s", path, strerror(error));
 }
@@ -314,8 +327,10 @@ static void check_backup(struct soak *soak)
 static void print_counts(struct soak *soak)
 {
 #define COUNT(name) atomic_load(&soak->count.name)
-    print_message("%lu steps, %lu recoveries, %lu restores, %lu forks (%lu deleted)\n",
-                  COUNT(steps), COUNT(recoveries), COUNT(restores), COUNT(forks), COUNT(deleted));
+    print_message("%lu steps, %lu recoveries, %lu leases broken, %lu restores, %lu forks (%lu "
+                  "deleted)\n",
+                  COUNT(steps), COUNT(recoveries), COUNT(breaks), COUNT(restores), COUNT(forks),
+                  COUNT(deleted));
     print_message("%lu collections, %lu of the backup; %lu objects removed; "
                   "%lu retentions, %lu versions let go\n",
                   COUNT(collections), COUNT(backup_collections), COUNT(removed), COUNT(applied),
@@ -330,14 +345,20 @@ static void print_counts(struct soak *soak)
 #undef COUNT
 }
 
+static unsigned seconds_to_disturb(void)
+{
+    const char *seconds = getenv("HOLDFAST_SECONDS");
+
+    return seconds ? (unsigned)strtoul(seconds, NULL, 10) : 5;
+}
+
 static void what_is_kept_is_what_was_written(void **state)
 {
     struct soak *soak = *state;
-    const char *seconds = getenv("HOLDFAST_SECONDS");
     pid_t children[CHILDREN];
 
     start_children(soak, children);
-    disturb(soak, children, seconds ? (unsigned)strtoul(seconds, NULL, 10) : 5);
+    disturb(soak, children, seconds_to_disturb());
     join_children(soak, children);
     print_counts(soak);
     clean(soak, soak->url);
@@ -409,7 +430,7 @@ static int set_up(void **state, bool served)
 {
     struct soak *soak =
         mmap(NULL, sizeof *soak, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    const char *seed = getenv("HOLDFAST_SEED");
+    const char *seed = getenv("HOLDFAST_SEED"), *limit = getenv("HOLDFAST_LIMIT");
     struct daemon operator= {0};
     bool up;
 
@@ -418,6 +439,8 @@ static int set_up(void **state, bool served)
     soak->seed = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
     print_message("HOLDFAST_SEED=%llu\n", (unsigned long long)soak->seed);
     soak->served = served;
+    limit_start(soak, limit ? (unsigned)strtoul(limit, NULL, 10)
+                            : LIMIT_SECONDS + 4 * seconds_to_disturb());
     soak->nmounts = served ? 2 : SOAK_MOUNTS;
     up = service_prepare(&soak->service, "10m") && (!served || service_start(&soak->service));
     snprintf(soak->backup, sizeof soak->backup, "sqlite:%s/backup.db", soak->service.dir);
@@ -426,7 +449,10 @@ static int set_up(void **state, bool served)
         up = service_admit(&soak->service, "operator", &operator);
         snprintf(soak->url, sizeof soak->url, "%s", operator.url);
     }
-    return up && start_mounts(soak) && make_sessions(soak) && set_policy(soak) ? 0 : -1;
+    up = up && start_mounts(soak) && make_sessions(soak) && set_policy(soak);
+    if (!up)
+        limit_end(soak);
+    return up ? 0 : -1;
 }
 
 static int set_up_embedded(void **state)
@@ -456,6 +482,7 @@ static int tear_down(void **state)
     struct soak *soak = *state;
     bool sound = true;
 
+    soak_note("ending the mounts and the server, and looking at the store");
     for (unsigned i = 0; i < soak->nmounts; i++)
         sound = daemon_stop(&soak->mounts[i]) && sound;
     service_stop(&soak->service, SIGTERM);
@@ -471,6 +498,7 @@ static int tear_down(void **state)
     if (!sound)
         service_print_log(&soak->service);
     service_remove(&soak->service);
+    limit_end(soak);
     munmap(soak, sizeof *soak);
     return sound ? 0 : -1;
 }
