@@ -58,7 +58,7 @@ static int review_host(struct transaction *transaction, uint64_t host, struct hf
 {
     struct db *db = transaction->db;
     struct host_row row = {0};
-    int64_t gone;
+    int64_t gone = 0;
     int rc = host_row_load(db, host, &row, err);
 
     if (rc != HF_OK && rc != HF_NOENT)
@@ -106,7 +106,7 @@ int loose_review_hosts(struct transaction *transaction, struct hf_error *err)
 
 int loose_is_over(struct db *db, uint64_t host, int64_t now, struct hf_error *err)
 {
-    int64_t gone;
+    int64_t gone = 0;
     int rc = read_gone(db, host, &gone, err);
 
     return rc == 1 ? gone <= now - LOOSE_GRACE_NS : rc;
