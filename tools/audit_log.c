@@ -2,13 +2,12 @@
 #include "audit_log.h"
 
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "lease_text.h"
 
 /* How often it looks. */
@@ -173,17 +172,10 @@ void audit_log_add(struct audit_log *log, const char *tenant, struct store *stor
 
 int audit_log_start(struct audit_log *log, struct hf_error *err)
 {
-    sigset_t all, before;
-    int error;
+    int rc = thread_start(&log->thread, run, log, err);
 
-    sigfillset(&all); /* signals are for other threads */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&log->thread, NULL, run, log);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    log->running = error == 0;
-    return error == 0 ? HF_OK
-                      : hf_fail(err, hf_status_from_errno(error), "cannot start a thread: %s",
-                                strerror(error));
+    log->running = rc == HF_OK;
+    return rc;
 }
 
 void audit_log_free(struct audit_log *log)

@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
+
+#include "base/thread.h"
 
 /* A thread that finds nothing to do for so long ends, if it is not the last. */
 #define IDLE_S 10
@@ -84,21 +84,15 @@ static void *work(void *arg)
     return end_thread(workers);
 }
 
-/* Starts one more thread, the lock held. It takes no signals: those are for the program's main thread. */
-static int add_thread(struct workers *workers)
+/* Starts one more thread, the lock held. */
+static int add_thread(struct workers *workers, struct hf_error *err)
 {
-    sigset_t all, before;
     pthread_t thread;
-    int rc;
+    int rc = thread_start(&thread, work, workers, err);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    rc = pthread_create(&thread, NULL, work, workers);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0)
-        return rc;
-    workers->threads++;
-    return 0;
+    if (rc == HF_OK)
+        workers->threads++;
+    return rc;
 }
 
 static void init_conditions(struct workers *workers)
@@ -132,14 +126,13 @@ int workers_new(unsigned max, struct workers **ret_workers, struct hf_error *err
     pthread_mutex_init(&workers->lock, NULL);
     init_conditions(workers);
     pthread_mutex_lock(&workers->lock);
-    rc = add_thread(workers);
+    rc = add_thread(workers, err);
     pthread_mutex_unlock(&workers->lock);
-    if (rc != 0) {
+    if (rc == HF_OK)
+        *ret_workers = workers;
+    else
         destroy(workers);
-        return hf_fail(err, hf_status_from_errno(rc), "cannot start a thread: %s", strerror(rc));
-    }
-    *ret_workers = workers;
-    return HF_OK;
+    return rc;
 }
 
 void workers_submit(struct workers *workers, struct task *task)
@@ -151,7 +144,7 @@ void workers_submit(struct workers *workers, struct task *task)
     workers->queued++;
     /* Without a further thread those that there are get to it in the end. */
     if (workers->idle < workers->queued && workers->threads < workers->max)
-        (void)add_thread(workers);
+        (void)add_thread(workers, NULL);
     pthread_cond_signal(&workers->work);
     pthread_mutex_unlock(&workers->lock);
 }

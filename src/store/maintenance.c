@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/thread.h"
 #include "store/retention.h"
 
 #define MS_NS 1000000LL
@@ -355,15 +356,14 @@ int maintenance_start(struct store *store, const struct maintenance_options *opt
                       struct maintenance **ret_maintenance, struct hf_error *err)
 {
     struct maintenance *maintenance;
-    int rc = maintenance_new(store, options, &maintenance, err), error;
+    int rc = maintenance_new(store, options, &maintenance, err);
 
     if (rc != HF_OK)
         return rc;
-    error = pthread_create(&maintenance->thread, NULL, run, maintenance);
-    if (error != 0) {
+    rc = thread_start(&maintenance->thread, run, maintenance, err);
+    if (rc != HF_OK) {
         maintenance_stop(maintenance);
-        return hf_fail(err, hf_status_from_errno(error), "cannot start a thread: %s",
-                       strerror(error));
+        return rc;
     }
     maintenance->threaded = true;
     *ret_maintenance = maintenance;

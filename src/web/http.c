@@ -6,12 +6,11 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "wire/conn.h"
 #include "wire/listen.h"
 
@@ -135,22 +134,6 @@ static void set_up(struct http *http)
     evhttp_set_gencb(http->service, on_other, http);
 }
 
-/* Signals are for other threads. */
-static int start_thread(struct http *http, struct hf_error *err)
-{
-    sigset_t all, before;
-    int error;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&http->thread, NULL, run, http);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    http->running = error == 0;
-    return error == 0 ? HF_OK
-                      : hf_fail(err, hf_status_from_errno(error), "cannot start a thread: %s",
-                                strerror(error));
-}
-
 int http_start(const char *listen, const struct http_answers *answers, struct http **ret_http,
                struct hf_error *err)
 {
@@ -168,8 +151,10 @@ int http_start(const char *listen, const struct http_answers *answers, struct ht
         set_up(http);
         rc = bind_address(http, listen, err);
     }
-    if (rc == HF_OK)
-        rc = start_thread(http, err);
+    if (rc == HF_OK) {
+        rc = thread_start(&http->thread, run, http, err);
+        http->running = rc == HF_OK;
+    }
     if (rc == HF_OK)
         *ret_http = http;
     else

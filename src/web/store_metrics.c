@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "web/store_metrics.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 #define NS_PER_SECOND 1000000000LL
 #define COUNT_INTERVAL_NS (60 * NS_PER_SECOND)
@@ -101,17 +100,10 @@ int store_watch_new(struct store_watch **ret_watch, struct hf_error *err)
 
 int store_watch_start(struct store_watch *watch, struct hf_error *err)
 {
-    sigset_t all, before;
-    int error;
+    int rc = thread_start(&watch->thread, run, watch, err);
 
-    sigfillset(&all); /* signals are for other threads */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&watch->thread, NULL, run, watch);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    watch->running = error == 0;
-    return error == 0 ? HF_OK
-                      : hf_fail(err, hf_status_from_errno(error), "cannot start a thread: %s",
-                                strerror(error));
+    watch->running = rc == HF_OK;
+    return rc;
 }
 
 void store_watch_add(struct store_watch *watch, struct store_watched *store)

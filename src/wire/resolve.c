@@ -2,11 +2,11 @@
 #include "wire/resolve.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/thread.h"
 
 struct look_up {
     resolve_fn done;
@@ -44,38 +44,21 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Signals are for the threads of the program, not for this one. */
-static int start(struct look_up *job)
-{
-    pthread_attr_t attributes;
-    sigset_t all, before;
-    pthread_t thread;
-    int error = pthread_attr_init(&attributes);
-
-    if (error != 0)
-        return error;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&thread, &attributes, run, job);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 int resolve_name(const char *host, uint16_t port, resolve_fn done, void *arg, struct hf_error *err)
 {
     size_t size = strlen(host) + 1;
     struct look_up *job = malloc(sizeof *job + size);
-    int error;
+    struct hf_error why;
+    pthread_t thread;
 
     if (!job)
         return hf_fail(err, HF_NOMEM, "no memory for looking up %s", host);
     *job = (struct look_up){.done = done, .arg = arg, .port = port};
     memcpy(job->host, host, size);
-    error = start(job);
-    if (error == 0)
+    if (thread_start(&thread, run, job, &why) == HF_OK) {
+        pthread_detach(thread);
         return HF_OK;
+    }
     free(job);
-    return hf_fail(err, HF_AGAIN, "cannot look up %s: %s", host, strerror(error));
+    return hf_fail(err, HF_AGAIN, "cannot look up %s: %s", host, why.message);
 }
