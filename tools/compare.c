@@ -216,7 +216,11 @@ static void print_header(const struct changed *changed)
         printf("new file mode %06o\n", changed->new_mode);
     else if (changed->kind == CHANGE_REMOVED)
         printf("deleted file mode %06o\n", changed->old_mode);
-    else if (changed->old_mode != changed->new_mode)
+    if (changed->old_path) {
+        print_path("rename", "from ", changed->old_path);
+        print_path("rename", "to ", changed->path);
+    }
+    if (changed->kind == CHANGE_MODIFIED && changed->old_mode != changed->new_mode)
         printf("old mode %06o\nnew mode %06o\n", changed->old_mode, changed->new_mode);
 }
 
@@ -288,7 +292,8 @@ static int print_patch(const struct detail *detail, struct hf_error *err)
                text_size(changed->new_size, after));
         return HF_OK;
     default:
-        if (changed->kind == CHANGE_MODIFIED && changed->old_mode == changed->new_mode)
+        if (changed->kind == CHANGE_MODIFIED && !changed->old_path &&
+            changed->old_mode == changed->new_mode)
             puts("attributes differ");
         return HF_OK;
     }
@@ -313,11 +318,15 @@ static const char *suffix_of(const struct changed *changed)
 static char *path_text_of(const struct changed *changed)
 {
     const uint32_t mode = changed->new_mode ? changed->new_mode : changed->old_mode;
-    char *printable = text_printable(changed->path, strlen(changed->path)), *text = NULL;
+    const char *from = changed->old_path ? changed->old_path : "";
+    char *printable = text_printable(changed->path, strlen(changed->path));
+    char *before = text_printable(from, strlen(from)), *text = NULL;
 
-    if (printable &&
-        asprintf(&text, "%s%s%s", printable, S_ISDIR(mode) ? "/" : "", suffix_of(changed)) < 0)
+    if (printable && before &&
+        asprintf(&text, "%s%s%s%s%s", before, *from ? " => " : "", printable,
+                 S_ISDIR(mode) ? "/" : "", suffix_of(changed)) < 0)
         text = NULL;
+    free(before);
     free(printable);
     return text;
 }
@@ -379,6 +388,8 @@ static void print_amount(const struct detail *detail, const struct totals *total
     default:
         if (changed->kind == CHANGE_MODIFIED && changed->old_mode != changed->new_mode)
             printf("mode %04o -> %04o", changed->old_mode & 07777, changed->new_mode & 07777);
+        else if (changed->old_path)
+            fputs("renamed", stdout);
         else if (changed->kind == CHANGE_MODIFIED)
             fputs("attributes", stdout);
     }

@@ -79,6 +79,27 @@ see_differences() {
     run 64 session diff work @x
 }
 
+# A file that moved is one change; one that was made anew, with the same content, is two.
+see_renames() {
+    mkdir "$work/moves"
+    echo 'kept and moved' >"$work/moves/old"
+    echo 'copied' >"$work/moves/twin"
+    before=$(version)
+    mv "$work/moves/old" "$work/moves/new"
+    cp "$work/moves/twin" "$work/moves/copy"
+    rm "$work/moves/twin"
+    sync "$work/moves" # commits what is left
+    run 0 session diff "work@$before" work
+    out '^ moves/old => moves/new  *| renamed$'
+    out '^ moves/twin (gone)  *| 1 -$'
+    out '^ moves/copy (new)  *| 1 +$'
+    run 0 session diff -p "work@$before" work
+    out '^rename from moves/old$'
+    out '^rename to moves/new$'
+    run 0 session diff --json "work@$before" work
+    json '[.changes[] | select(.change == "renamed")] == [{"path": "moves/new", "path_before": "moves/old", "change": "renamed", "type": "file", "size_before": 15, "size_after": 15}]'
+}
+
 # The mount has the session idle: it gives it up, and shows what was restored at once.
 restore_it() {
     run 0 session restore -n "work@$second"
@@ -137,6 +158,7 @@ scenario() {
     see_differences
     restore_it
     refuse_in_use
+    see_renames
     unmount_it
 }
 
