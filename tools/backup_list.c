@@ -72,10 +72,10 @@ static int visit(const struct snapshot_info *info, void *arg)
 
 static int run(int argc, char **argv)
 {
-    static const struct grid_column columns[] = {{"BACKUP", false, false},
-                                                 {"TIME", false, false},
-                                                 {"AGE", false, false},
-                                                 {"SESSIONS", true, false}};
+    static const struct grid_column columns[] = {{"BACKUP", false, false, 0},
+                                                 {"TIME", false, false, 2},
+                                                 {"AGE", false, false, 1},
+                                                 {"SESSIONS", true, false, 3}};
     struct list_options options = {0};
     struct listing listing = {.now = clock_realtime(&clock_system)};
     struct store *store = NULL;

@@ -100,9 +100,9 @@ static int add_row(struct grid *grid, const struct row *row, int64_t now)
 static int print_table(const struct listing *listing)
 {
     static const struct grid_column columns[] = {
-        {"NAME", false, true},     {"ROLE", false, false},    {"TENANT", false, true},
-        {"SESSIONS", false, true}, {"EXPIRES", false, false}, {"STATE", false, false},
-        {"SERIAL", false, false}};
+        {"NAME", false, true, 0},     {"ROLE", false, false, 1},    {"TENANT", false, true, 4},
+        {"SESSIONS", false, true, 3}, {"EXPIRES", false, false, 2}, {"STATE", false, false, 2},
+        {"SERIAL", false, false, 5}};
     struct grid *grid = grid_new(columns, sizeof columns / sizeof columns[0]);
     int status = grid ? 0 : HF_NOMEM;
 

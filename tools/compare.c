@@ -9,6 +9,7 @@
 
 #include "changeset.h"
 #include "event_text.h"
+#include "grid.h"
 #include "linediff.h"
 #include "text.h"
 #include "tree/difference.h"
@@ -18,7 +19,9 @@
 #define CONTEXT 3                            /* lines around a change */
 #define LINES_MAX_BYTES (UINT64_C(64) << 20) /* a longer file is not compared by lines */
 #define WINDOW 65536
-#define GRAPH_WIDTH 30 /* plus and minus signs of a line */
+#define GRAPH_WIDTH 30    /* plus and minus signs of a line */
+#define GRAPH_WIDTH_MIN 4 /* on the narrowest terminal */
+#define GRAPH_BEFORE 12   /* columns of a line beside the path and the signs */
 
 /** How a change can be shown. */
 enum manner {
@@ -305,6 +308,7 @@ struct totals {
     uint64_t added, removed, most; /* lines */
     uint64_t events_added, events_removed;
     size_t width; /* of the widest path */
+    size_t graph; /* the most signs of a line */
 };
 
 static const char *suffix_of(const struct changed *changed)
@@ -356,10 +360,20 @@ static int add_up(const struct comparison *comparison, struct totals *totals, st
     return HF_OK;
 }
 
-/* So many signs, scaled down when the most would be too many; at least one for what is not 0. */
-static void print_signs(char sign, uint64_t lines, uint64_t most)
+/* So many signs as leave room for the path. */
+static size_t graph_width(size_t path_width)
 {
-    uint64_t n = most <= GRAPH_WIDTH ? lines : lines * GRAPH_WIDTH / most;
+    const size_t terminal = grid_terminal_width(stdout), before = path_width + GRAPH_BEFORE;
+
+    if (terminal == 0 || terminal >= before + GRAPH_WIDTH)
+        return GRAPH_WIDTH;
+    return terminal > before + GRAPH_WIDTH_MIN ? terminal - before : GRAPH_WIDTH_MIN;
+}
+
+/* So many signs, scaled down when the most would be too many; at least one for what is not 0. */
+static void print_signs(char sign, uint64_t lines, const struct totals *totals)
+{
+    uint64_t n = totals->most <= totals->graph ? lines : lines * totals->graph / totals->most;
 
     if (n == 0 && lines > 0)
         n = 1;
@@ -375,8 +389,8 @@ static void print_amount(const struct detail *detail, const struct totals *total
     switch (detail->manner) {
     case MANNER_LINES:
         printf("%" PRIu64 " ", detail->diff.added + detail->diff.removed);
-        print_signs('+', detail->diff.added, totals->most);
-        print_signs('-', detail->diff.removed, totals->most);
+        print_signs('+', detail->diff.added, totals);
+        print_signs('-', detail->diff.removed, totals);
         break;
     case MANNER_EVENTS:
         printf("events +%" PRIu64 " -%" PRIu64, detail->diff.added, detail->diff.removed);
@@ -402,6 +416,7 @@ static int print_stat(const struct comparison *comparison, struct hf_error *err)
     struct totals totals = {0};
     int status = add_up(comparison, &totals, err);
 
+    totals.graph = graph_width(totals.width);
     for (size_t i = 0; i < count && status == HF_OK; i++) {
         char *text = path_text_of(comparison->details[i].changed);
 

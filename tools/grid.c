@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "grid.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,7 @@
 
 #define GAP 2      /* blanks between columns */
 #define CUT_MIN 12 /* no column is cut to less */
+#define GRID_COLUMNS_MAX 16
 
 struct grid {
     const struct grid_column *columns;
@@ -25,6 +27,7 @@ struct grid *grid_new(const struct grid_column *columns, size_t ncolumns)
 {
     struct grid *grid = calloc(1, sizeof *grid);
 
+    assert(ncolumns <= GRID_COLUMNS_MAX);
     if (grid) {
         grid->columns = columns;
         grid->ncolumns = ncolumns;
@@ -92,23 +95,56 @@ static void measure(const struct grid *grid, size_t *widths)
     }
 }
 
-/* Takes from the widest column that may be cut until all fit, or none is left. */
-static void fit(const struct grid *grid, size_t *widths, size_t width)
+/* What a row takes; a column of no width is left out. */
+static size_t total_width(const struct grid *grid, const size_t *widths)
 {
-    size_t total = GAP * (grid->ncolumns - 1);
+    size_t total = 0;
 
     for (size_t i = 0; i < grid->ncolumns; i++)
-        total += widths[i];
-    while (total > width) {
+        total += widths[i] ? widths[i] + (i > 0 ? GAP : 0) : 0;
+    return total;
+}
+
+/* Takes from the widest column that may be cut until all fit, or none is left. False: they do not fit. */
+static bool cut_columns(const struct grid *grid, size_t *widths, size_t width)
+{
+    while (total_width(grid, widths) > width) {
         size_t widest = grid->ncolumns;
         for (size_t i = 0; i < grid->ncolumns; i++)
             if (grid->columns[i].cut && widths[i] > CUT_MIN &&
                 (widest == grid->ncolumns || widths[i] > widths[widest]))
                 widest = i;
         if (widest == grid->ncolumns)
-            return;
+            return false;
         widths[widest]--;
-        total--;
+    }
+    return true;
+}
+
+/* The column that is missed least of those that are there; 0 when only the first is left. */
+static size_t most_spare(const struct grid *grid, const size_t *widths)
+{
+    size_t most = 0;
+
+    for (size_t i = 1; i < grid->ncolumns; i++)
+        if (widths[i] && (most == 0 || grid->columns[i].spare >= grid->columns[most].spare))
+            most = i;
+    return most;
+}
+
+/* As few columns as possible are left out; the others are then as wide as there is room for. */
+static void fit(const struct grid *grid, size_t *widths, size_t width)
+{
+    size_t left_out;
+
+    while (!cut_columns(grid, widths, width) && (left_out = most_spare(grid, widths)) != 0) {
+        bool there[GRID_COLUMNS_MAX];
+
+        for (size_t i = 0; i < grid->ncolumns; i++)
+            there[i] = widths[i] > 0 && i != left_out;
+        measure(grid, widths);
+        for (size_t i = 0; i < grid->ncolumns; i++)
+            widths[i] = there[i] ? widths[i] : 0;
     }
 }
 
@@ -133,49 +169,47 @@ static size_t prefix_that_fits(const char *text, size_t width)
     return bytes;
 }
 
+/* Blanks stand before what is right of them, so that no line ends in any. */
 static void print_cell(FILE *file, const struct grid_column *column, const char *text, size_t width,
-                       bool last)
+                       size_t *blanks)
 {
-    size_t columns = text_columns(text);
-    size_t pad = columns < width ? width - columns : 0;
+    size_t columns = text_columns(text), pad = columns < width ? width - columns : 0;
 
-    if (column->right)
-        fprintf(file, "%*s", (int)pad, "");
-    if (columns <= width)
-        fputs(text, file);
-    else
-        fprintf(file, "%.*s~", (int)prefix_that_fits(text, width - 1), text);
-    if (!last)
-        fprintf(file, "%*s", (int)((column->right ? 0 : pad) + GAP), "");
+    if (columns > 0) {
+        fprintf(file, "%*s", (int)(*blanks + (column->right ? pad : 0)), "");
+        if (columns <= width)
+            fputs(text, file);
+        else
+            fprintf(file, "%.*s~", (int)prefix_that_fits(text, width - 1), text);
+        *blanks = column->right ? 0 : pad;
+    } else {
+        *blanks += width;
+    }
+    *blanks += GAP;
 }
 
-/* The last cell with text, so that no line ends in blanks. */
-static size_t cells_in_use(char *const *cells, size_t n)
+static void print_row(const struct grid *grid, FILE *file, const size_t *widths, char *const *cells)
 {
-    while (n > 1 && !cells[n - 1][0])
-        n--;
-    return n;
+    size_t blanks = 0;
+
+    for (size_t i = 0; i < grid->ncolumns; i++)
+        if (widths[i] > 0)
+            print_cell(file, &grid->columns[i], cells ? cells[i] : grid->columns[i].title,
+                       widths[i], &blanks);
+    fputc('\n', file);
 }
 
 int grid_print(const struct grid *grid, FILE *file, size_t width)
 {
-    size_t *widths;
+    size_t widths[GRID_COLUMNS_MAX];
 
-    if (grid->failed || !(widths = calloc(grid->ncolumns, sizeof *widths)))
+    if (grid->failed)
         return HF_NOMEM;
     measure(grid, widths);
     if (width > 0)
         fit(grid, widths, width);
-    for (size_t i = 0; i < grid->ncolumns; i++)
-        print_cell(file, &grid->columns[i], grid->columns[i].title, widths[i],
-                   i + 1 == grid->ncolumns);
-    fputc('\n', file);
-    for (size_t row = 0; row + grid->ncolumns <= grid->ncells; row += grid->ncolumns) {
-        size_t used = cells_in_use(grid->cells + row, grid->ncolumns);
-        for (size_t i = 0; i < used; i++)
-            print_cell(file, &grid->columns[i], grid->cells[row + i], widths[i], i + 1 == used);
-        fputc('\n', file);
-    }
-    free(widths);
+    print_row(grid, file, widths, NULL);
+    for (size_t row = 0; row + grid->ncolumns <= grid->ncells; row += grid->ncolumns)
+        print_row(grid, file, widths, grid->cells + row);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** Tables on a terminal: columns as wide as they need to be, cut where the terminal is too narrow. */
+/** Tables on a terminal: columns as wide as they need to be, cut or left out where the terminal is too narrow. */
 #ifndef TOOLS_GRID_H
 #define TOOLS_GRID_H
 
@@ -12,6 +12,9 @@ struct grid_column {
     const char *title;
     bool right; /**< numbers stand to the right */
     bool cut;   /**< may be cut when the terminal is too narrow */
+    unsigned
+        spare; /**< when cutting is not enough, the column with the highest goes first; of equals
+                         the rightmost. The first column stays. */
 };
 
 /** The columns are borrowed. NULL when out of memory. */

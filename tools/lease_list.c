@@ -68,9 +68,9 @@ static int visit(const struct lease_info *lease, void *arg)
 static int print_leases(struct store *store, const char *glob, bool json, struct hf_error *err)
 {
     static const struct grid_column columns[] = {
-        {"SESSION", false, true}, {"STATE", false, false}, {"HELD BY", false, true},
-        {"SINCE", true, false},   {"TOKEN", true, false},  {"PINNED BY", false, true},
-        {"WAITING", false, true}};
+        {"SESSION", false, true, 0}, {"STATE", false, false, 1}, {"HELD BY", false, true, 0},
+        {"SINCE", true, false, 2},   {"TOKEN", true, false, 5},  {"PINNED BY", false, true, 4},
+        {"WAITING", false, true, 3}};
     struct listing listing = {.glob = glob, .now = clock_realtime(&clock_system)};
     int status;
 

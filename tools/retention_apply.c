@@ -173,7 +173,7 @@ static int count_all(const struct retention_action *action, void *arg)
 static int print_rules(const struct output *output)
 {
     static const struct grid_column columns[] = {
-        {"COUNT", true, false}, {"WHAT", false, false}, {"RULE", false, true}};
+        {"COUNT", true, false, 0}, {"WHAT", false, false, 0}, {"RULE", false, true, 0}};
     struct grid *grid = grid_new(columns, sizeof columns / sizeof columns[0]);
     int rc = HF_NOMEM;
 
@@ -217,11 +217,11 @@ static int print_text(const struct output *output, const struct retention_totals
 static int plan(struct store *store, const struct retention *policy, struct output *output,
                 struct hf_error *err)
 {
-    static const struct grid_column columns[] = {{"WHAT", false, false},
-                                                 {"NAME", false, true},
-                                                 {"AGE", true, false},
-                                                 {"SIZE", true, false},
-                                                 {"RULE", false, true}};
+    static const struct grid_column columns[] = {{"WHAT", false, false, 1},
+                                                 {"NAME", false, true, 0},
+                                                 {"AGE", true, false, 3},
+                                                 {"SIZE", true, false, 2},
+                                                 {"RULE", false, true, 0}};
     const struct retention_watch watch = {.visit = on_action, .arg = output};
 
     if (!output->options->json) {

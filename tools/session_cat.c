@@ -73,10 +73,10 @@ static int add_entry(struct slice name, const struct inode_record *record, void 
 
 static int print_directory(struct view *view, const struct view_node *dir, struct hf_error *err)
 {
-    static const struct grid_column columns[] = {{"MODE", false, false},
-                                                 {"SIZE", true, false},
-                                                 {"CHANGED", false, false},
-                                                 {"NAME", false, false}};
+    static const struct grid_column columns[] = {{"MODE", false, false, 3},
+                                                 {"SIZE", true, false, 2},
+                                                 {"CHANGED", false, false, 1},
+                                                 {"NAME", false, false, 0}};
     struct grid *grid = grid_new(columns, sizeof columns / sizeof columns[0]);
     int status;
 

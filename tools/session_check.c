@@ -225,9 +225,9 @@ static void add_row(struct grid *grid, const struct finding *finding)
 
 static int print_findings(const struct check *check)
 {
-    static const struct grid_column columns[] = {{"LINE", true, false},    {"OFFSET", true, false},
-                                                 {"BYTES", true, false},   {"DAMAGE", false, false},
-                                                 {"REPAIR", false, false}, {"TEXT", false, true}};
+    static const struct grid_column columns[] = {
+        {"LINE", true, false, 0},    {"OFFSET", true, false, 5},  {"BYTES", true, false, 4},
+        {"DAMAGE", false, false, 0}, {"REPAIR", false, false, 1}, {"TEXT", false, true, 2}};
     struct grid *grid;
     int status;
 

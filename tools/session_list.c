@@ -188,14 +188,14 @@ static void add_row(struct grid *grid, const struct row *row, bool trash, int64_
 static int print_table(const struct listing *listing)
 {
     static const struct grid_column live[] = {
-        {"SESSION", false, true}, {"REPOSITORY", false, true}, {"BRANCH", false, true},
-        {"SIZE", true, false},    {"FILES", true, false},      {"VERSION", true, false},
-        {"CHANGED", true, false}, {"HELD BY", false, true},    {"TITLE", false, true}};
+        {"SESSION", false, true, 0}, {"REPOSITORY", false, true, 4}, {"BRANCH", false, true, 5},
+        {"SIZE", true, false, 3},    {"FILES", true, false, 6},      {"VERSION", true, false, 6},
+        {"CHANGED", true, false, 1}, {"HELD BY", false, true, 2},    {"TITLE", false, true, 4}};
     static const struct grid_column trash[] = {
-        {"ID", true, false},      {"SESSION", false, true}, {"REPOSITORY", false, true},
-        {"BRANCH", false, true},  {"SIZE", true, false},    {"FILES", true, false},
-        {"VERSION", true, false}, {"CHANGED", true, false}, {"DELETED", true, false},
-        {"TITLE", false, true}};
+        {"ID", true, false, 0},      {"SESSION", false, true, 0}, {"REPOSITORY", false, true, 4},
+        {"BRANCH", false, true, 5},  {"SIZE", true, false, 3},    {"FILES", true, false, 6},
+        {"VERSION", true, false, 6}, {"CHANGED", true, false, 2}, {"DELETED", true, false, 1},
+        {"TITLE", false, true, 4}};
     struct grid *grid = listing->trash ? grid_new(trash, sizeof trash / sizeof trash[0])
                                        : grid_new(live, sizeof live / sizeof live[0]);
     int64_t now = clock_realtime(&clock_system);

@@ -224,8 +224,8 @@ static int print_log(struct store *store, const struct context_session *session,
                      const struct log_options *options, struct hf_error *err)
 {
     static const struct grid_column columns[] = {
-        {"VERSION", true, false}, {"TIME", false, false}, {"AGE", true, false},
-        {"SIZE", true, false},    {"HOST", false, true},  {"CHANGES", false, true}};
+        {"VERSION", true, false, 0}, {"TIME", false, false, 4}, {"AGE", true, false, 1},
+        {"SIZE", true, false, 3},    {"HOST", false, true, 2},  {"CHANGES", false, true, 0}};
     struct log log = {.store = store,
                       .cache = blob_cache_new(store, CACHE_BYTES),
                       .options = options,

@@ -157,9 +157,9 @@ static int list(struct presence *presence, const char *operand,
                 const struct rescue_options *options, struct hf_error *err)
 {
     static const struct grid_column columns[] = {
-        {"ID", true, false},    {"SESSION", false, true}, {"BASED ON", true, false},
-        {"AGE", true, false},   {"SIZE", true, false},    {"HOST", false, true},
-        {"REASON", false, true}};
+        {"ID", true, false, 0},    {"SESSION", false, true, 0}, {"BASED ON", true, false, 5},
+        {"AGE", true, false, 3},   {"SIZE", true, false, 4},    {"HOST", false, true, 2},
+        {"REASON", false, true, 1}};
     struct store *store = presence_store(presence);
     struct listing listing = {.now = clock_realtime(&clock_system)};
     struct context_session session;

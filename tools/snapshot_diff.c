@@ -184,7 +184,7 @@ static int print(struct diff *diff, const struct pins *before, const struct pins
                  struct hf_error *err)
 {
     static const struct grid_column columns[] = {
-        {"SESSION", false, true}, {"VERSIONS", false, false}, {"CHANGES", false, true}};
+        {"SESSION", false, true, 0}, {"VERSIONS", false, false, 1}, {"CHANGES", false, true, 0}};
     int status;
 
     diff->grid = grid_new(columns, sizeof columns / sizeof columns[0]);

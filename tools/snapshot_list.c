@@ -72,10 +72,10 @@ static int visit(const struct snapshot_info *info, void *arg)
 
 static int list(struct store *store, const char *glob, bool json, struct hf_error *err)
 {
-    static const struct grid_column columns[] = {{"SNAPSHOT", false, true},
-                                                 {"TIME", false, false},
-                                                 {"AGE", true, false},
-                                                 {"SESSIONS", true, false}};
+    static const struct grid_column columns[] = {{"SNAPSHOT", false, true, 0},
+                                                 {"TIME", false, false, 2},
+                                                 {"AGE", true, false, 1},
+                                                 {"SESSIONS", true, false, 3}};
     struct listing listing = {.glob = glob, .now = clock_realtime(&clock_system)};
     int status;
 

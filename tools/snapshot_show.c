@@ -64,11 +64,11 @@ static int print_json(const struct pins *pins)
 
 static int print_table(const struct pins *pins)
 {
-    static const struct grid_column columns[] = {{"SESSION", false, true},
-                                                 {"VERSION", true, false},
-                                                 {"SIZE", true, false},
-                                                 {"FILES", true, false},
-                                                 {"CHANGED", true, false}};
+    static const struct grid_column columns[] = {{"SESSION", false, true, 0},
+                                                 {"VERSION", true, false, 1},
+                                                 {"SIZE", true, false, 2},
+                                                 {"FILES", true, false, 4},
+                                                 {"CHANGED", true, false, 3}};
     struct grid *grid = grid_new(columns, sizeof columns / sizeof columns[0]);
     const int64_t now = clock_realtime(&clock_system);
     char text[TEXT_SHORT];

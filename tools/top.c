@@ -292,9 +292,9 @@ static size_t rows_to_print(const struct top *top)
 static int print_screen(const struct top *top)
 {
     static const struct grid_column columns[] = {
-        {"SESSION", false, false}, {"VERSION", true, false},  {"COMMITS/S", true, false},
-        {"LEASE", false, false},   {"HOLDER", false, true},   {"SINCE", true, false},
-        {"WAITING", true, false},  {"PINNED BY", false, true}};
+        {"SESSION", false, true, 0}, {"VERSION", true, false, 6},  {"COMMITS/S", true, false, 3},
+        {"LEASE", false, false, 1},  {"HOLDER", false, true, 2},   {"SINCE", true, false, 5},
+        {"WAITING", true, false, 1}, {"PINNED BY", false, true, 4}};
     struct grid *grid = grid_new(columns, sizeof columns / sizeof columns[0]);
     size_t rows = rows_to_print(top);
     int status;

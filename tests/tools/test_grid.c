@@ -13,7 +13,7 @@
 #include "grid.h"
 
 static const struct grid_column columns[] = {
-    {"NAME", false, true}, {"SIZE", true, false}, {"NOTE", false, true}};
+    {"NAME", false, true, 0}, {"SIZE", true, false, 2}, {"NOTE", false, true, 1}};
 
 /* What the table prints; freed by the caller. */
 static char *printed(const struct grid *grid, size_t width)
@@ -66,6 +66,24 @@ static void a_narrow_terminal_cuts_what_may_be_cut(void **state)
     grid_free(grid);
 }
 
+static void a_terminal_too_narrow_for_all_columns_loses_the_most_spare(void **state)
+{
+    struct grid *grid = example();
+    char *text = printed(grid, 18);
+
+    (void)state;
+    assert_string_equal(text, "NAME          NOTE\n"
+                              "short\n"
+                              "a-rather-lo~  x\n");
+    free(text);
+    text = printed(grid, 14);
+    assert_string_equal(text, "NAME\n"
+                              "short\n"
+                              "a-rather-long~\n");
+    free(text);
+    grid_free(grid);
+}
+
 static void wide_letters_count_twice(void **state)
 {
     struct grid *grid = grid_new(columns, 3);
@@ -104,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_are_as_wide_as_their_cells),
         cmocka_unit_test(a_narrow_terminal_cuts_what_may_be_cut),
+        cmocka_unit_test(a_terminal_too_narrow_for_all_columns_loses_the_most_spare),
         cmocka_unit_test(wide_letters_count_twice),
         cmocka_unit_test(many_rows_are_kept),
     };
