@@ -157,23 +157,22 @@ bool tree_is_fenced(struct tree *tree)
     return clock_boottime(tree->clock) >= store_host_deadline(tree->store, tree_host(tree));
 }
 
-/** The lease is held, and is not being given up. */
-static bool is_leased(const struct session *session)
+bool table_leased(const struct session *session)
 {
-    return session->token != 0 && session->host == tree_host(session->tree) &&
-           !session->releasing && session->phase != PHASE_LOST;
+    struct tree *tree = session->tree;
+    bool held = session->token != 0 && session->host == tree_host(tree) && !session->releasing &&
+                session->phase != PHASE_LOST;
+
+    return held && !(tree->distant && tree_is_fenced(tree));
 }
 
 bool table_exclusive(const struct session *session)
 {
     struct tree *tree = session->tree;
 
-    if (session->view)
-        return true;
     /* Over a network, that nobody else is about is heard of too late to rely on. */
-    if (!tree->distant)
-        return is_leased(session) || atomic_load(&tree->other_hosts) == 0;
-    return is_leased(session) && !tree_is_fenced(tree);
+    return session->view || (!tree->distant && atomic_load(&tree->other_hosts) == 0) ||
+           table_leased(session);
 }
 
 double table_timeout(const struct session *session)

@@ -19,6 +19,7 @@
 #include "tree/claims.h"
 #include "tree/filelock.h"
 #include "tree/leasewait.h"
+#include "tree/names.h"
 #include "tree/negatives.h"
 #include "tree/session.h"
 #include "tree/timer.h"
@@ -47,6 +48,8 @@ struct tree {
     atomic_size_t dirty_bytes; /* unsaved writes in the filemaps of all sessions */
 
     atomic_uint abandoned; /* sessions whose work could not be kept */
+
+    struct names names; /* of sessions */
 
     pthread_mutex_t top_lock;    /* one change of the top directory at a time */
     pthread_mutex_t create_lock; /* a session that the store has made is put into the table */
@@ -88,6 +91,9 @@ int table_add(struct tree *tree, struct session *session);
 /** Calls visit for each loaded session, pinned, without a lock. A non-zero return stops. */
 int table_each(struct tree *tree, int (*visit)(struct session *session, void *arg), void *arg);
 
+/** Whether the lease is held and not being given up: nobody else can change the session, nor its name. Session
+ *  locked. */
+bool table_leased(const struct session *session);
 /** Whether answers about this session hold until we say otherwise. Session locked. */
 bool table_exclusive(const struct session *session);
 /** For how long the kernel may believe an answer, in seconds. Session locked. */

@@ -21,6 +21,7 @@ static void set_name(struct session *session, const char *name)
         return;
     free(session->name);
     session->name = copy;
+    names_note(&session->tree->names, name, session->sid);
 }
 
 /* --- looking up --------------------------------------------------------------------------------- */
@@ -84,6 +85,8 @@ static int bring_up(struct session *session, const char *name, const struct sess
     }
     if (!session->name || strcmp(session->name, name) != 0)
         set_name(session, name);
+    else
+        names_note(&session->tree->names, name, session->sid);
     return rc;
 }
 
@@ -153,6 +156,25 @@ static int lookup_session(struct tree *tree, const char *name, struct tree_entry
     return rc;
 }
 
+/** Under its lease nobody else can rename or remove a session: the store need not be asked who has the name. */
+static bool lookup_leased(struct tree *tree, const char *name, struct tree_entry *ret_entry)
+{
+    uint64_t sid = names_sid(&tree->names, name);
+    struct session *session = sid != SHARED_SID ? table_peek(tree, sid) : NULL;
+    bool found;
+
+    if (!session)
+        return false;
+    pthread_mutex_lock(&session->lock);
+    found = session->loaded && !session->deleted && session->name &&
+            strcmp(session->name, name) == 0 && table_leased(session);
+    if (found)
+        entry_grant(session, session->top, ret_entry);
+    pthread_mutex_unlock(&session->lock);
+    table_put(session);
+    return found;
+}
+
 int top_lookup(struct tree *tree, const char *name, struct tree_entry *ret_entry)
 {
     struct slice checked;
@@ -160,6 +182,8 @@ int top_lookup(struct tree *tree, const char *name, struct tree_entry *ret_entry
 
     if (rc != HF_OK)
         return rc == HF_EXIST ? HF_NOENT : rc;
+    if (lookup_leased(tree, name, ret_entry))
+        return HF_OK;
     /* No name is of both kinds. Over a network, what is asked for most is asked for first. */
     if (tree->distant && name[0] != '.') {
         rc = lookup_session(tree, name, ret_entry);

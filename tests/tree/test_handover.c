@@ -225,6 +225,48 @@ static void close_between_two_steps_is_seen(void **state)
     assert_int_equal(old, 0);
 }
 
+/* --- names of sessions ---------------------------------------------------------------------------- */
+
+static void look_at_session(void)
+{
+    struct tree_entry entry;
+
+    assert_int_equal(tree_lookup(a.tree, TREE_ROOT, "s", &entry), HF_OK);
+    tree_forget(a.tree, entry.inode, 1);
+}
+
+/** mkdir(2) of a session that exists looks it up each time: the agent's first call of an append. */
+static void name_of_a_held_session_is_not_asked_for(void **state)
+{
+    (void)state;
+    look_at_session();
+    assert_int_equal(fewest_requests(&a, look_at_session), 0);
+}
+
+/** Another host cannot rename it without its lease, and what the name was before is gone with that. */
+static void renamed_session_is_not_found_under_its_old_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROUNDS; i++) {
+        struct tree_entry entry;
+        uint64_t was;
+
+        assert_int_equal(mount_write_text(&a, "s/d/f", "mine"), HF_OK);
+        assert_int_equal(mount_lookup(&a, "s", &entry), HF_OK);
+        was = entry.inode;
+        assert_int_equal(mount_rename(&b, "s", "t", 0), HF_OK);
+        assert_int_equal(mount_lookup(&a, "s", &entry), HF_NOENT);
+        assert_int_equal(mount_lookup(&a, "t", &entry), HF_OK);
+        assert_int_equal(entry.inode, was);
+        assert_int_equal(mount_mkdir(&b, "s", 0755), HF_OK);
+        assert_int_equal(mount_lookup(&a, "s", &entry), HF_OK);
+        assert_int_not_equal(entry.inode, was);
+        assert_int_equal(mount_rmdir(&b, "s"), HF_OK);
+        assert_int_equal(mount_lookup(&a, "s", &entry), HF_NOENT);
+        assert_int_equal(mount_rename(&a, "t", "s", 0), HF_OK);
+    }
+}
+
 /* --- sent ahead ----------------------------------------------------------------------------------- */
 
 #define LINE 3000
@@ -299,6 +341,8 @@ int main(void)
         TEST(attributes_of_the_top_hold_for_a_moment),
         TEST(close_is_seen_through_an_open_directory),
         TEST(close_between_two_steps_is_seen),
+        TEST(name_of_a_held_session_is_not_asked_for),
+        TEST(renamed_session_is_not_found_under_its_old_name),
         TEST(hand_over_asks_for_names_the_grant_and_the_commit_alone),
     };
 
