@@ -9,6 +9,7 @@ extern const struct command command_backup_list;
 extern const struct command command_backup_verify;
 extern const struct command command_bench_gc;
 extern const struct command command_bench_handover;
+extern const struct command command_bench_run;
 extern const struct command command_cert_init;
 extern const struct command command_cert_issue;
 extern const struct command command_cert_list;
@@ -109,6 +110,7 @@ const struct command *const commands[] = {
     &command_fsck,
     &command_stats,
     &command_top,
+    &command_bench_run,
     &command_bench_gc,
     &command_bench_handover,
     &command_completion,
@@ -123,7 +125,7 @@ const struct command_family families[] = {
     {"cert", COMMAND_SERVER, "Make certificates for a server and its hosts"},
     {"retention", COMMAND_STORE, "Say what is kept for how long, and let the rest go"},
     {"backup", COMMAND_STORE, "Copy what a store holds into another"},
-    {"bench", COMMAND_STORE, "Measure"},
+    {"bench", COMMAND_STORE, "Measure what agents wait for"},
     {0},
 };
 

@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# `holdfast bench` on a plain directory: every workload yields its figures, and nothing is left behind.
+# shellcheck source=tests/tools/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_jq
+
+dir=$scratch/dir
+mkdir "$dir"
+
+# bench WORKLOAD ARGUMENT...: at the smallest scale, as JSON.
+bench() {
+    workload=$1
+    shift
+    run 0 bench --json --scale 1 --workload "$workload" "$@" "$dir"
+    [ -z "$(ls -A "$dir")" ] || fail "$workload leaves behind $(ls -A "$dir")"
+}
+
+# latency NAME, value NAME UNIT, left_out NAME WHY: a figure of the last workload.
+latency() {
+    json ".workloads.$workload.$1 | .unit == \"us\" and .count > 0 and .p50_us > 0 and
+        .p50_us <= .p90_us and .p90_us <= .p99_us and .p99_us <= .max_us"
+}
+value() {
+    json ".workloads.$workload.$1 | .unit == \"$2\" and .value > 0"
+}
+left_out() {
+    json ".workloads.$workload.$1.left_out == \"$2\""
+}
+
+bench append --seed 7
+json '.scale_percent == 1 and .seed == 7'
+latency append
+latency append_fsync
+latency append_held_open
+latency append_200KiB_log
+latency append_200MiB_log
+value long_log_ratio ratio
+left_out written_per_byte 'needs --pid'
+
+# For people.
+run 0 bench --scale 1 --workload append "$dir"
+out '^append  *MEDIAN'
+out '^  append_fsync  *[0-9.]* us'
+out '^  written_per_byte  *left out: needs --pid'
+
+# Wrong use.
+run 64 bench run
+err 'an operand is missing'
+run 64 bench --workload apend "$dir"
+err "there is no workload 'apend'; did you mean 'append'"
+run 64 bench --workload append, --workload nonsense "$dir"
+err "there is no workload 'nonsense'"
+run 64 bench --scale 0 "$dir"
+err 'scale must be'
+run 64 bench --pid 12x "$dir"
+err 'is no process id'
+run 66 bench "$scratch/missing"
+err 'cannot find'
+touch "$scratch/file"
+"$holdfast" bench "$scratch/file" 2>"$scratch/err" && fail 'a file is no directory'
+err 'is not a directory'
+
+finish
