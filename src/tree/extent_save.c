@@ -17,6 +17,8 @@ struct recut {
     size_t extents_cap;
     uint64_t start;
     uint64_t end;
+    bool has_base;
+    struct object_id base; /* of the node being written */
 };
 
 static int push_leaf(struct recut *recut, const struct leaf *leaf)
@@ -40,10 +42,12 @@ static int finish_leaf(struct recut *recut, struct blob_sink *sink, struct hf_er
     uint32_t count = recut->writer.count;
     struct leaf leaf = {
         .start = recut->start, .count = count, .parent = EXTENT_NO_PARENT, .stored = true};
-    int rc = blob_sink_add(sink, OBJECT_FILE, buf_slice(&recut->writer.bytes), NULL, &leaf.id, err);
+    int rc = blob_sink_add(sink, OBJECT_FILE, buf_slice(&recut->writer.bytes),
+                           recut->has_base ? &recut->base : NULL, &leaf.id, err);
 
     if (rc != HF_OK)
         return rc;
+    recut->has_base = false;
     leaf.extents = malloc(count * sizeof *leaf.extents);
     if (!leaf.extents)
         return HF_NOMEM;
@@ -87,6 +91,8 @@ static int recut_from(struct extent_tree *tree, size_t *i, struct recut *recut,
     int rc = node_writer_start(&recut->writer, OBJECT_FILE, 0);
 
     recut->start = recut->end = tree->leaves[*i].start;
+    recut->has_base = tree->leaves[*i].replaces;
+    recut->base = tree->leaves[*i].id;
     do {
         if (rc == HF_OK)
             rc = extent_leaf_load(tree, *i, err);
@@ -207,12 +213,23 @@ static const struct inner *unchanged(const struct inner_level *old, const struct
     return node->closed || i + node->count == children->count ? node : NULL;
 }
 
+/** The old node that the one over `n` children from `i` on takes the place of, if any of them was below one. */
+static const struct object_id *inner_before(const struct inner_level *old,
+                                            const struct children *children, size_t i, size_t n)
+{
+    for (size_t j = i; j < i + n; j++)
+        if (*parent_of(children, j) < old->count)
+            return &old->nodes[*parent_of(children, j)].id;
+    return NULL;
+}
+
 /** Writes one node over the children from `i` on. */
-static int write_inner(struct node_writer *writer, uint8_t height, const struct children *children,
-                       size_t i, struct blob_sink *sink, struct inner *ret_node,
-                       struct hf_error *err)
+static int write_inner(struct node_writer *writer, uint8_t height, const struct inner_level *old,
+                       const struct children *children, size_t i, struct blob_sink *sink,
+                       struct inner *ret_node, struct hf_error *err)
 {
     struct inner node = {.parent = EXTENT_NO_PARENT};
+    size_t first = i;
     int rc = node_writer_start(writer, OBJECT_FILE, height);
 
     while (rc == HF_OK && !node.closed && i < children->count) {
@@ -224,7 +241,8 @@ static int write_inner(struct node_writer *writer, uint8_t height, const struct 
         node.closed = node_writer_at_boundary(writer);
     }
     if (rc == HF_OK)
-        rc = blob_sink_add(sink, OBJECT_FILE, buf_slice(&writer->bytes), NULL, &node.id, err);
+        rc = blob_sink_add(sink, OBJECT_FILE, buf_slice(&writer->bytes),
+                           inner_before(old, children, first, node.count), &node.id, err);
     if (rc == HF_OK)
         *ret_node = node;
     return rc;
@@ -245,7 +263,7 @@ static int build_level(struct extent_tree *tree, uint8_t height, const struct ch
         if (same)
             node = *same;
         else
-            rc = write_inner(&writer, height, children, i, sink, &node, err);
+            rc = write_inner(&writer, height, old, children, i, sink, &node, err);
         if (rc == HF_OK)
             rc = push_inner(&level, &node);
         for (uint32_t j = 0; rc == HF_OK && j < node.count; j++)

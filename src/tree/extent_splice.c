@@ -176,6 +176,18 @@ static int reserve_leaves(struct extent_tree *tree, size_t more)
     return HF_OK;
 }
 
+/** The first piece is what becomes of the first leaf, which its node will be packed against. */
+static void inherit(const struct extent_tree *tree, const struct splice *splice,
+                    struct leaf *pieces, size_t n)
+{
+    const struct leaf *old = tree->nleaves > 0 ? &tree->leaves[splice->first] : NULL;
+
+    if (!old || n == 0 || !(old->stored || old->replaces))
+        return;
+    pieces[0].replaces = true;
+    pieces[0].id = old->id;
+}
+
 /** Puts the pieces where the leaves first..last are. Cannot fail. */
 static void replace_leaves(struct extent_tree *tree, const struct splice *splice,
                            const struct leaf *pieces, size_t n)
@@ -213,6 +225,7 @@ static int apply(struct extent_tree *tree, struct splice *splice, uint64_t new_l
     if (rc == HF_OK)
         rc = make_pieces(&splice->extents, start, pieces, n);
     if (rc == HF_OK) {
+        inherit(tree, splice, pieces, n);
         replace_leaves(tree, splice, pieces, n);
         /* A record that was damaged may say less than there is. */
         tree->allocated -=

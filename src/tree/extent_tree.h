@@ -24,7 +24,8 @@ struct leaf {
     uint32_t count;         /**< of extents, when they are in memory; never 0 then */
     uint32_t parent;        /**< index into levels[1], or EXTENT_NO_PARENT */
     bool stored;
-    struct object_id id; /**< when stored */
+    bool replaces;       /**< not stored, but `id` is of a stored one whose place it takes */
+    struct object_id id; /**< when stored, or it replaces one */
 };
 
 #define EXTENT_NO_PARENT UINT32_MAX

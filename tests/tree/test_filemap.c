@@ -188,20 +188,22 @@ static void cold_splice_costs_the_chunks_around_it(void **state)
     assert_int_equal(filemap_size(world->map), 20 * MIB - 5 + sizeof name);
 }
 
-static void edited_chunk_names_the_one_it_replaces(void **state)
+static void edited_chunk_and_nodes_name_what_they_replace(void **state)
 {
     struct world *world = *state;
     struct object *objects;
     struct content content;
 
-    write_at(world, 0, MIB, 1);
+    write_at(world, 0, 4 * MIB, 1);
     save(world);
-    write_at(world, MIB / 2, 10, 2);
+    write_at(world, 2 * MIB, 10, 2);
     assert_int_equal(filemap_save(world->map, &world->sink, &content, NULL), HF_OK);
     objects = blob_sink_objects(&world->sink);
     assert_int_equal(objects[0].kind, OBJECT_CHUNK);
+    assert_int_equal(objects[world->sink.count - 2].kind, OBJECT_FILE);
+    assert_int_equal(objects[world->sink.count - 1].kind, OBJECT_FILE);
     for (size_t i = 0; i < world->sink.count; i++)
-        assert_int_equal(objects[i].has_base, objects[i].kind == OBJECT_CHUNK);
+        assert_true(objects[i].has_base);
     free(objects);
 }
 
@@ -384,7 +386,7 @@ int main(void)
         T(append_to_a_long_file_writes_a_few_objects),
         T(cold_append_reads_the_tail_and_not_the_file),
         T(cold_splice_costs_the_chunks_around_it),
-        T(edited_chunk_names_the_one_it_replaces),
+        T(edited_chunk_and_nodes_name_what_they_replace),
         T(rewritten_file_names_the_chunks_it_had),
         T(read_of_many_chunks_asks_the_store_once),
         T(sparse_file_of_many_tib_takes_what_its_data_takes),
