@@ -70,6 +70,9 @@ int object_digest(const void *bytes, size_t len, struct object_id *ret_digest);
 struct object {
     struct object_id id;
     enum object_kind kind;
+    /** `id` was computed from this very content in this process: what takes it need not do that again. Never set for
+     *  what came from elsewhere. */
+    bool hashed;
     /** Has `base`: the object that this one replaces, a hint for delta compression. */
     bool has_base;
     struct object_id base;
@@ -90,6 +93,13 @@ enum object_encoding {
  */
 int object_pack(struct slice content, struct slice base, struct buf *packed,
                 enum object_encoding *ret_encoding);
+
+/**
+ * The same for one who knows more of the base: LZ4 alone will give about `likely` bytes (what it gave for the base, in
+ * proportion), and a delta of more than `most` bytes does not pay. That spares trying LZ4 alone beside most deltas.
+ */
+int object_pack_like(struct slice content, struct slice base, size_t likely, size_t most,
+                     struct buf *packed, enum object_encoding *ret_encoding);
 
 /**
  * Unpacks into exactly `size` bytes appended to `content`. Checks `size` ≤ OBJECT_MAX_SIZE before it

@@ -33,13 +33,30 @@ static size_t pack_alone(struct slice content, size_t room, uint8_t *out,
 
 /* First against the base: a delta that is small leaves LZ4 alone little room to be less than twice that, so
  * that it gives up soon. */
-int object_pack(struct slice content, struct slice base, struct buf *packed,
-                enum object_encoding *ret_encoding)
+static size_t pack_into(struct slice content, struct slice base, size_t likely, size_t most,
+                        uint8_t *out, enum object_encoding *ret_encoding)
 {
-    enum object_encoding encoding = OBJECT_PLAIN;
-    size_t len;
-    uint8_t *out;
-    int rc, delta = 0;
+    size_t half = content.len / 2, len;
+    int delta = 0;
+
+    if (base.len > 0 && content.len > 1)
+        delta = compress(content, base, out + content.len, half < most ? half : most);
+    *ret_encoding = OBJECT_PLAIN;
+    if (delta > 0 && 2 * (size_t)delta <= likely)
+        len = 0;
+    else
+        len = pack_alone(content, delta > 0 ? 2 * (size_t)delta : content.len, out, ret_encoding);
+    if (delta == 0 || *ret_encoding != OBJECT_PLAIN)
+        return len;
+    *ret_encoding = OBJECT_LZ4_BASE;
+    memmove(out, out + content.len, (size_t)delta);
+    return (size_t)delta;
+}
+
+int object_pack_like(struct slice content, struct slice base, size_t likely, size_t most,
+                     struct buf *packed, enum object_encoding *ret_encoding)
+{
+    int rc;
 
     assert(content.len <= OBJECT_MAX_SIZE && base.len <= OBJECT_MAX_SIZE);
     if (content.len == 0) {
@@ -49,18 +66,14 @@ int object_pack(struct slice content, struct slice base, struct buf *packed,
     rc = buf_reserve(packed, content.len + content.len / 2);
     if (rc != HF_OK)
         return rc;
-    out = packed->data + packed->len;
-    if (base.len > 0 && content.len > 1)
-        delta = compress(content, base, out + content.len, content.len / 2);
-    len = pack_alone(content, delta > 0 ? 2 * (size_t)delta : content.len, out, &encoding);
-    if (delta > 0 && encoding == OBJECT_PLAIN) {
-        encoding = OBJECT_LZ4_BASE;
-        len = (size_t)delta;
-        memmove(out, out + content.len, len);
-    }
-    packed->len += len;
-    *ret_encoding = encoding;
+    packed->len += pack_into(content, base, likely, most, packed->data + packed->len, ret_encoding);
     return HF_OK;
+}
+
+int object_pack(struct slice content, struct slice base, struct buf *packed,
+                enum object_encoding *ret_encoding)
+{
+    return object_pack_like(content, base, 0, OBJECT_MAX_SIZE, packed, ret_encoding);
 }
 
 static int decompress(struct slice packed, struct slice base, uint8_t *out, size_t size)

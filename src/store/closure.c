@@ -56,6 +56,15 @@ int closure_verify(const struct object_hasher *hasher, enum object_kind kind, st
     return HF_OK;
 }
 
+static int verify(const struct object_hasher *hasher, const struct object *object,
+                  struct hf_error *err)
+{
+    bool hashed =
+        object->hashed && kind_known(object->kind) && object->content.len <= OBJECT_MAX_SIZE;
+
+    return hashed ? HF_OK : closure_verify(hasher, object->kind, object->content, &object->id, err);
+}
+
 static int add_need(struct builder *builder, const struct object_id *id, enum object_kind kind)
 {
     struct closure *closure = &builder->closure;
@@ -94,7 +103,7 @@ static int verify_batch(struct builder *builder, const struct object_hasher *has
     for (size_t i = 0; i < n; i++) {
         const struct object *object = &objects[i];
         uint32_t *seen;
-        int rc = closure_verify(hasher, object->kind, object->content, &object->id, builder->err);
+        int rc = verify(hasher, object, builder->err);
 
         if (rc != HF_OK)
             return rc;

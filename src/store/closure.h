@@ -2,8 +2,9 @@
 /**
  * What a batch of objects needs: the proof that nothing in a store refers to what is not there.
  *
- *     closure_build()    outside of any transaction: verifies every object's size, kind, id and canonical
- *                        form, and gathers what they (and the root) refer to beyond the batch
+ *     closure_build()    outside of any transaction: verifies every object's size, kind, id (but for one that its
+ *                        caller has hashed itself) and canonical form, and gathers what they (and the root)
+ *                        refer to beyond the batch
  *     closure_check()    in the transaction that adds the batch: every one of those is in the store
  *
  * As this is done for every batch that is put or committed, whatever is in a store has everything below

@@ -366,6 +366,7 @@ struct object *blob_sink_objects(const struct blob_sink *sink)
         objects[i] = (struct object){
             .id = entry->blob->id,
             .kind = entry->kind,
+            .hashed = true,
             .has_base = entry->has_base,
             .base = entry->base,
             .content = blob_content(entry->blob),

@@ -114,6 +114,32 @@ static void a_base_that_does_not_halve_the_size_is_not_used(void **state)
     assert_int_equal(size, alone.len);
 }
 
+/* What is known of the base spares LZ4 alone; but a delta that does not pay is never taken. */
+static void what_is_likely_decides(void **state)
+{
+    static uint8_t text[8000];
+    struct rng rng = rng_make(6);
+    struct slice content = slice_of(text, sizeof text), base = slice_of(text, 6000);
+    enum object_encoding encoding = OBJECT_PLAIN;
+    BUF_AUTO usual = {0};
+    BUF_AUTO packed = {0};
+
+    (void)state;
+    rng_text(&rng, text, sizeof text);
+    assert_int_equal(pack(content, base, &usual), OBJECT_LZ4_BASE);
+    assert_int_equal(
+        object_pack_like(content, base, 2 * usual.len, OBJECT_MAX_SIZE, &packed, &encoding), HF_OK);
+    assert_int_equal(encoding, OBJECT_LZ4_BASE);
+    assert_int_equal(slice_compare(buf_slice(&packed), buf_slice(&usual)), 0);
+    packed.len = 0;
+    assert_int_equal(
+        object_pack_like(content, base, 2 * usual.len, usual.len - 1, &packed, &encoding), HF_OK);
+    assert_int_equal(encoding, OBJECT_LZ4);
+    packed.len = 0;
+    assert_int_equal(object_pack_like(content, base, 0, usual.len, &packed, &encoding), HF_OK);
+    assert_int_equal(encoding, OBJECT_LZ4_BASE);
+}
+
 static void bases_of_every_size_work(void **state)
 {
     static uint8_t text[OBJECT_MAX_SIZE];
@@ -234,6 +260,7 @@ int main(void)
         cmocka_unit_test(an_edited_chunk_is_packed_against_its_base),
         cmocka_unit_test(a_growing_tail_is_packed_against_its_base),
         cmocka_unit_test(a_base_that_does_not_halve_the_size_is_not_used),
+        cmocka_unit_test(what_is_likely_decides),
         cmocka_unit_test(bases_of_every_size_work),
         cmocka_unit_test(sizes_that_cannot_be_are_refused_before_anything_is_allocated),
         cmocka_unit_test(a_form_that_yields_another_size_is_refused),

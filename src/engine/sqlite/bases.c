@@ -4,15 +4,18 @@
 #include <stdlib.h>
 
 struct base *base_new(const struct object_id *id, uint64_t seq, uint64_t sweeps,
-                      struct slice content)
+                      struct slice content, size_t packed)
 {
     struct base *base = malloc(sizeof *base + content.len);
 
     if (!base)
         return NULL;
     atomic_init(&base->references, 1);
+    atomic_init(&base->leaning, 0);
+    atomic_init(&base->leaned, 0);
     base->seq = seq;
     base->sweeps = sweeps;
+    base->packed = packed;
     base->id = *id;
     base->len = content.len;
     if (content.len > 0)
@@ -24,6 +27,22 @@ void base_unref(struct base *base)
 {
     if (base && atomic_fetch_sub(&base->references, 1) == 1)
         free(base);
+}
+
+/* One base and n deltas cost (base + deltas) / (n + 1) each. A delta that is larger than that makes the mean grow, and
+ * so will those after it; but a base that has hardly been used is worth another try. */
+size_t base_most(const struct base *base)
+{
+    size_t leaned = atomic_load_explicit(&base->leaned, memory_order_relaxed);
+    unsigned leaning = atomic_load_explicit(&base->leaning, memory_order_relaxed);
+
+    return leaned < base->packed ? OBJECT_MAX_SIZE : (base->packed + leaned) / (leaning + 1);
+}
+
+void base_lean(struct base *base, size_t len)
+{
+    atomic_fetch_add_explicit(&base->leaned, len, memory_order_relaxed);
+    atomic_fetch_add_explicit(&base->leaning, 1, memory_order_relaxed);
 }
 
 void bases_init(struct bases *bases)

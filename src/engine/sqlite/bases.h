@@ -14,9 +14,12 @@
 #define BASES_MAX 256
 #define BASES_MAX_BYTES (4 << 20)
 
-/** An object that leans on no other, and its content. Counted references; never changed. */
+/** An object that leans on no other, and its content. Counted references; never changed, but for what leans on it. */
 struct base {
     atomic_uint references;
+    atomic_uint leaning;  /**< deltas against it that were packed since it was read ... */
+    atomic_size_t leaned; /**< ... and their bytes */
+    size_t packed;        /**< bytes that its content takes */
     uint64_t seq;
     uint64_t sweeps; /**< of the store when it was seen there */
     struct object_id id;
@@ -26,9 +29,13 @@ struct base {
 
 /** Makes one with one reference. NULL without memory. */
 struct base *base_new(const struct object_id *id, uint64_t seq, uint64_t sweeps,
-                      struct slice content);
+                      struct slice content, size_t packed);
 /** NULL is fine. */
 void base_unref(struct base *base);
+/** A delta of more than this costs more than a new base would (what is packed against it grows with each change). */
+size_t base_most(const struct base *base);
+/** That a delta of so many bytes was packed against it. */
+void base_lean(struct base *base, size_t len);
 
 struct bases_entry {
     struct object_id id;

@@ -190,7 +190,8 @@ static int verify(const struct object_hasher *hasher, const struct object_row *r
 
 /* Appends the content of the object with the number `seq`, which must not lean on another. */
 static int read_base(struct db *db, const struct object_hasher *hasher, uint64_t seq,
-                     struct buf *content, struct object_id *ret_id, struct hf_error *err)
+                     struct buf *content, struct object_id *ret_id, size_t *ret_packed,
+                     struct hf_error *err)
 {
     DB_STATEMENT_AUTO *statement = NULL;
     struct object_row row;
@@ -205,9 +206,11 @@ static int read_base(struct db *db, const struct object_hasher *hasher, uint64_t
         rc = hf_fail(err, HF_CORRUPT, "the base of an object has a base of its own");
     if (rc == HF_OK)
         rc = object_read_row(db, hasher, &row, content, err);
-    if (rc == HF_OK)
-        *ret_id = row.id;
-    return rc;
+    if (rc != HF_OK)
+        return rc;
+    *ret_id = row.id;
+    *ret_packed = row.packed.len;
+    return HF_OK;
 }
 
 int object_read_row(struct db *db, const struct object_hasher *hasher, const struct object_row *row,
@@ -215,11 +218,11 @@ int object_read_row(struct db *db, const struct object_hasher *hasher, const str
 {
     BUF_AUTO base = {0};
     struct object_id base_id;
-    size_t start = content->len;
+    size_t start = content->len, packed;
     int rc = HF_OK;
 
     if (row->encoding == OBJECT_LZ4_BASE)
-        rc = read_base(db, hasher, row->base, &base, &base_id, err);
+        rc = read_base(db, hasher, row->base, &base, &base_id, &packed, err);
     if (rc != HF_OK)
         return rc;
     rc = object_unpack(row->encoding, row->packed, buf_slice(&base), row->size, content);
@@ -295,6 +298,7 @@ static struct base *load_base(struct preparation *preparation, const struct obje
     struct object_row row = {0};
     struct object_id id;
     uint64_t seq;
+    size_t packed;
     int rc;
 
     if (!preparation->reader && readers_take(readers, &preparation->reader, NULL) != HF_OK)
@@ -302,13 +306,14 @@ static struct base *load_base(struct preparation *preparation, const struct obje
     if (find_row(preparation->reader, NULL, hint, true, &statement, &row, NULL) != 1)
         return NULL;
     row.packed = db_column_blob(statement, OBJECT_ROW_PACKED);
+    packed = row.packed.len;
     id = row.id;
     seq = row.encoding == OBJECT_LZ4_BASE ? row.base : row.seq;
     if (row.encoding == OBJECT_LZ4_BASE)
-        rc = read_base(preparation->reader, hasher, seq, &content, &id, NULL);
+        rc = read_base(preparation->reader, hasher, seq, &content, &id, &packed, NULL);
     else
         rc = object_read_row(preparation->reader, hasher, &row, &content, NULL);
-    return rc == HF_OK ? base_new(&id, seq, UINT64_MAX, buf_slice(&content)) : NULL;
+    return rc == HF_OK ? base_new(&id, seq, UINT64_MAX, buf_slice(&content), packed) : NULL;
 }
 
 static struct base *find_base(struct preparation *preparation, const struct object *object)
@@ -324,22 +329,31 @@ static struct base *find_base(struct preparation *preparation, const struct obje
     return base ? base : load_base(preparation, &object->base);
 }
 
+static int pack_against(struct slice content, const struct base *base, struct buf *packed,
+                        enum object_encoding *ret_encoding)
+{
+    if (!base)
+        return object_pack(content, slice_of(NULL, 0), packed, ret_encoding);
+    return object_pack_like(content, slice_of(base->content, base->len),
+                            base->len > 0 ? content.len * base->packed / base->len : 0,
+                            base_most(base), packed, ret_encoding);
+}
+
 static int pack_one(struct incoming *incoming, struct preparation *preparation, size_t i,
                     struct hf_error *err)
 {
     const struct object *object = &incoming->objects[i];
     struct incoming_object *packing = &incoming->packing[i];
-    struct slice content = {0};
     int rc;
 
     packing->base = find_base(preparation, object);
-    if (packing->base)
-        content = slice_of(packing->base->content, packing->base->len);
     packing->packed_at = incoming->packed.len;
-    rc = object_pack(object->content, content, &incoming->packed, &packing->encoding);
+    rc = pack_against(object->content, packing->base, &incoming->packed, &packing->encoding);
     if (rc != HF_OK)
         return hf_fail(err, rc, "out of memory");
     packing->packed_len = incoming->packed.len - packing->packed_at;
+    if (packing->encoding == OBJECT_LZ4_BASE)
+        base_lean(packing->base, packing->packed_len);
     return HF_OK;
 }
 
@@ -376,7 +390,8 @@ void incoming_remember(struct incoming *incoming, struct sqlite_store *store)
             continue;
         if (packing->encoding != OBJECT_LZ4_BASE) {
             base_unref(packing->base);
-            packing->base = base_new(&object->id, packing->seq, incoming->sweeps, object->content);
+            packing->base = base_new(&object->id, packing->seq, incoming->sweeps, object->content,
+                                     packing->packed_len);
         }
         if (packing->base)
             bases_add(&store->bases, &object->id, object->has_base ? &object->base : NULL,
