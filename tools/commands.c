@@ -8,7 +8,6 @@ extern const struct command command_backup_create;
 extern const struct command command_backup_list;
 extern const struct command command_backup_verify;
 extern const struct command command_bench_gc;
-extern const struct command command_bench_handover;
 extern const struct command command_bench_run;
 extern const struct command command_cert_init;
 extern const struct command command_cert_issue;
@@ -112,7 +111,6 @@ const struct command *const commands[] = {
     &command_top,
     &command_bench_run,
     &command_bench_gc,
-    &command_bench_handover,
     &command_completion,
     NULL,
 };

@@ -50,6 +50,15 @@ double samples_micros(const struct samples *samples, double quantile)
     return (double)samples->ns[(size_t)((double)(samples->count - 1) * quantile + 0.5)] / 1000;
 }
 
+double samples_rate(const struct samples *samples)
+{
+    double seconds = 0;
+
+    for (size_t i = 0; i < samples->count; i++)
+        seconds += (double)samples->ns[i] / 1e9;
+    return seconds > 0 ? (double)samples->count / seconds : 0;
+}
+
 json_t *samples_json(const struct samples *samples)
 {
     return samples->count == 0

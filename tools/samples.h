@@ -21,6 +21,8 @@ int samples_add(struct samples *samples, int64_t ns);
 void samples_sort(struct samples *samples);
 /** In microseconds; `quantile` 0.5 is the median, 1 the longest. 0 when there are none. */
 double samples_micros(const struct samples *samples, double quantile);
+/** How many there would be in a second, one after the other. 0 when there are none. */
+double samples_rate(const struct samples *samples);
 /** {"count", "p50_us", "p90_us", "p99_us", "max_us"}; null when there are none. */
 json_t *samples_json(const struct samples *samples);
 /** Prints "MICROSECONDS  MEDIAN  P90  P99  LONGEST", and a line of it. Nothing when there are none. */

@@ -38,6 +38,26 @@ latency append_200MiB_log
 value long_log_ratio ratio
 left_out written_per_byte 'needs --pid'
 
+bench sqlite
+for setting in wal_full wal_normal delete_full delete_normal; do
+    latency $setting
+    value ${setting}_rate per_second
+done
+
+bench locks
+for lock in flock fcntl shared; do
+    latency $lock
+    value ${lock}_rate per_second
+done
+left_out alternating 'needs --peer'
+left_out contended_rate 'needs --peer'
+
+bench list
+for walk in few_ls few_find few_sessions many_ls many_find many_sessions; do
+    value ${walk}_warm per_second
+    left_out ${walk}_cold 'needs --remount'
+done
+
 # For people.
 run 0 bench --scale 1 --workload append "$dir"
 out '^append  *MEDIAN'

@@ -36,16 +36,18 @@ embedded() {
     export HOLDFAST_STORE="sqlite:$scratch/$1.db"
 }
 
-# served NAME: starts a server over a new store, and the commands that follow use it as an admin.
+# served NAME OPTION...: starts a server over a new store, and the commands that follow use it as an admin.
 served() {
+    name=$1
+    shift
     [ -d "$scratch/pki" ] || run 0 cert init --dir "$scratch/pki" --name localhost
-    run 0 cert issue "$1" --role admin --dir "$scratch/pki" -o "$scratch/$1.pem"
-    "$holdfast" serve --store "sqlite:$scratch/$1.db" --listen 127.0.0.1:0 --pki "$scratch/pki" \
-        2>"$scratch/$1.log" &
+    run 0 cert issue "$name" --role admin --dir "$scratch/pki" -o "$scratch/$name.pem"
+    "$holdfast" serve --store "sqlite:$scratch/$name.db" --listen 127.0.0.1:0 --pki "$scratch/pki" "$@" \
+        2>"$scratch/$name.log" &
     server=$!
-    until_true 'the server answers' grep -q 'serving .* on 127.0.0.1:' "$scratch/$1.log" || exit 1
-    port=$(sed -n 's/.* on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$scratch/$1.log" | head -n 1)
-    export HOLDFAST_CERT="$scratch/$1.pem"
+    until_true 'the server answers' grep -q 'serving .* on 127.0.0.1:' "$scratch/$name.log" || exit 1
+    port=$(sed -n 's/.* on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$scratch/$name.log" | head -n 1)
+    export HOLDFAST_CERT="$scratch/$name.pem"
     export HOLDFAST_STORE="holdfast://localhost:$port"
 }
 

@@ -108,10 +108,6 @@ echo more >>"$state/many/1" || fail 'with many files open nothing can be written
 kill "$reader"
 wait "$reader" 2>/dev/null
 
-# Between a mount and itself nothing changes hands.
-run 64 bench handover "$state" "$state"
-err 'one mount'
-
 # A dead one.
 kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null

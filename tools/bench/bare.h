@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What a program costs that does nothing but insert the rows of commits into a database of its own. */
+#ifndef BENCH_BARE_H
+#define BENCH_BARE_H
+
+#include "bench/bench.h"
+
+/** Commits per second: so many, `batch` of them in each transaction, each transaction on the medium, in the
+ *  directory of the workload. */
+int bare_measure(struct bench *bench, uint64_t commits, uint64_t batch, double *ret_rate,
+                 struct hf_error *err);
+
+#endif
