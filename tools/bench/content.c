@@ -7,6 +7,11 @@
 #define EVENT_MAX 2400
 #define WORD_MAX 12 /* bytes; copied whole, however long the word is */
 #define WORDS 128
+/* A step of the text: a piece of the pool, and words of its own. */
+#define PHRASE_MIN 24
+#define PHRASE_MAX 64
+#define STEP_WORDS 3
+#define STEP_MAX (PHRASE_MAX + STEP_WORDS * WORD_MAX)
 #define HEX_GROUP 12
 
 /* Blank-separated, so that each is a match of its own for a compressor. */
@@ -15,7 +20,7 @@ static const char words[WORDS][WORD_MAX + 1] = {
     "not ",      "and ",      "error ",   "line ",    "test ",    "of ",       "to ",
     "should ",   "be ",       "changed ", "value ",   "with ",    "directory", "request ",
     "response ", "build ",    "failed ",  "passed ",  "in ",      "const ",    "return ",
-    "if (",      ") {\\n",    "}\\n",     "    ",     "int ",     "static ",   "void ",
+    "if (",      ") { ",      "} ",       "    ",     "int ",     "static ",   "void ",
     "struct ",   "import ",   "from ",    "export ",  "async ",   "await ",    "string ",
     "number ",   "null, ",    "true, ",   "false, ",  "== ",      "=> ",       "agent ",
     "message ",  "tool ",     "call ",    "result ",  "commit ",  "branch ",   "merge ",
@@ -30,11 +35,6 @@ static const char words[WORDS][WORD_MAX + 1] = {
     "it ",       "for ",      "each ",    "we ",      "now ",     "need ",     "because ",
     "before ",   "after ",    "again ",   "same ",    "other ",   "first ",    "last ",
     "next ",     "done."};
-
-void content_init(struct content *content, uint64_t seed)
-{
-    content->state = seed * 0x9e3779b97f4a7c15u + 1;
-}
 
 /* xorshift64* (Vigna 2016, "An experimental exploration of Marsaglia's xorshift generators, scrambled"). */
 static uint64_t next(struct content *content)
@@ -71,20 +71,42 @@ static uint8_t *put_hex(struct content *content, uint8_t *at)
     return at;
 }
 
-static uint8_t *put_words(struct content *content, uint8_t *at, const uint8_t *end)
+static uint8_t *put_words(struct content *content, uint8_t *at, size_t count)
 {
-    while (at + WORD_MAX <= end) {
-        uint64_t random = next(content);
+    uint64_t random = next(content);
 
-        for (int i = 0; i < 8 && at + WORD_MAX <= end; i++, random >>= 8) {
-            const char *word = words[random % WORDS];
+    for (size_t i = 0; i < count; i++, random >>= 8) {
+        const char *word = words[random % WORDS];
 
-            memcpy(at, word, WORD_MAX);
-            at += strnlen(word, WORD_MAX);
-        }
+        memcpy(at, word, WORD_MAX);
+        at += strnlen(word, WORD_MAX);
     }
+    return at;
+}
+
+static uint8_t *put_phrase(struct content *content, uint8_t *at)
+{
+    uint64_t random = next(content);
+
+    memcpy(at, content->pool + (random >> 8) % (CONTENT_POOL - PHRASE_MAX), PHRASE_MAX);
+    return at + PHRASE_MIN + random % (PHRASE_MAX - PHRASE_MIN);
+}
+
+static void put_text(struct content *content, uint8_t *at, const uint8_t *end)
+{
+    while (at + STEP_MAX <= end)
+        at = put_words(content, put_phrase(content, at), STEP_WORDS);
     memset(at, '.', (size_t)(end - at));
-    return at + (end - at);
+}
+
+void content_init(struct content *content, uint64_t seed)
+{
+    uint8_t *at = content->pool, *end = content->pool + CONTENT_POOL;
+
+    content->state = seed * 0x9e3779b97f4a7c15u + 1;
+    while (at + WORD_MAX <= end)
+        at = put_words(content, at, 1);
+    memset(at, '.', (size_t)(end - at));
 }
 
 void content_event(struct content *content, uint8_t *ret_text, size_t len)
@@ -95,7 +117,7 @@ void content_event(struct content *content, uint8_t *ret_text, size_t len)
     uint8_t *at = ret_text, *end = ret_text + len;
 
     if (len < EVENT_MIN) {
-        (void)put_words(content, at, end);
+        put_text(content, at, end);
         if (len > 0)
             end[-1] = '\n';
         return;
@@ -107,8 +129,9 @@ void content_event(struct content *content, uint8_t *ret_text, size_t len)
     at = put(at, "\",\"parentId\":\"");
     at = put_hex(content, at);
     at = put(at, "\",\"timestamp\":\"2026-01-31T10:00:00.000Z\",\"data\":{\"content\":\"");
-    at = put_words(content, at, end - (sizeof tail - 1));
-    (void)put(at, tail);
+    end -= sizeof tail - 1;
+    put_text(content, at, end);
+    (void)put(end, tail);
 }
 
 void content_fill(struct content *content, uint8_t *ret_text, size_t len)

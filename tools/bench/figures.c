@@ -41,6 +41,13 @@ int figures_add(struct figures *figures, const char *name, enum figure_unit unit
     return add(figures, (struct figure){.name = name, .unit = unit, .value = value}, err);
 }
 
+int figures_add_rate(struct figures *figures, const char *name, uint64_t bytes, int64_t ns,
+                     struct hf_error *err)
+{
+    return figures_add(figures, name, FIGURE_MB_PER_SECOND,
+                       (double)bytes * 1000 / (double)(ns > 0 ? ns : 1), err);
+}
+
 int figures_leave_out(struct figures *figures, const char *name, const char *why,
                       struct hf_error *err)
 {

@@ -36,6 +36,9 @@ int figures_add_samples(struct figures *figures, const char *name, struct sample
 /** Adds a value. */
 int figures_add(struct figures *figures, const char *name, enum figure_unit unit, double value,
                 struct hf_error *err);
+/** Adds MB/s (10^6 bytes) of so many bytes in so many ns. */
+int figures_add_rate(struct figures *figures, const char *name, uint64_t bytes, int64_t ns,
+                     struct hf_error *err);
 /** Says that a figure could not be measured here: `why` "needs --remount". */
 int figures_leave_out(struct figures *figures, const char *name, const char *why,
                       struct hf_error *err);
