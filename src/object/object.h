@@ -76,6 +76,8 @@ struct object {
     /** Has `base`: the object that this one replaces, a hint for delta compression. */
     bool has_base;
     struct object_id base;
+    /** A hint: the store has had it. A chunk is not packed then before it turns out that it is not there. */
+    bool stored;
     struct slice content;
 };
 

@@ -19,7 +19,8 @@ struct blob {
     struct object_id id;
     uint8_t *data;
     size_t len;
-    atomic_uint refs; /* 0: in the cache's list of idle blobs; from and to 0 under cache->lock */
+    atomic_bool stored; /* the store has had it */
+    atomic_uint refs;   /* 0: in the cache's list of idle blobs; from and to 0 under cache->lock */
     struct blob *prev, *next; /* in that list */
 };
 
@@ -204,8 +205,11 @@ static struct blob *insert_read(struct blob_cache *cache, const struct object_id
     size_t len = content->len, cap = content->cap;
     uint8_t *data = buf_detach(content);
     uint8_t *fitted = data && len > 0 && len < cap ? realloc(data, len) : NULL;
+    struct blob *blob = insert(cache, id, fitted ? fitted : data, len);
 
-    return insert(cache, id, fitted ? fitted : data, len);
+    if (blob)
+        atomic_store_explicit(&blob->stored, true, memory_order_relaxed);
+    return blob;
 }
 
 void blob_cache_counts(struct blob_cache *cache, uint64_t *ret_hits, uint64_t *ret_misses)
@@ -369,13 +373,14 @@ struct object *blob_sink_objects(const struct blob_sink *sink)
             .hashed = true,
             .has_base = entry->has_base,
             .base = entry->base,
+            .stored = atomic_load_explicit(&entry->blob->stored, memory_order_relaxed),
             .content = blob_content(entry->blob),
         };
     }
     return objects;
 }
 
-void blob_sink_drop(struct blob_sink *sink, size_t n)
+static void drop(struct blob_sink *sink, size_t n)
 {
     assert(n <= sink->count);
     if (n == 0)
@@ -388,6 +393,13 @@ void blob_sink_drop(struct blob_sink *sink, size_t n)
     pthread_mutex_unlock(&sink->cache->lock);
     sink->count -= n;
     memmove(sink->entries, sink->entries + n, sink->count * sizeof *sink->entries);
+}
+
+void blob_sink_drop(struct blob_sink *sink, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        atomic_store_explicit(&sink->entries[i].blob->stored, true, memory_order_relaxed);
+    drop(sink, n);
 }
 
 int blob_sink_flush(struct blob_sink *sink, uint64_t host, struct hf_error *err)
@@ -409,7 +421,7 @@ int blob_sink_flush(struct blob_sink *sink, uint64_t host, struct hf_error *err)
 
 void blob_sink_clear(struct blob_sink *sink)
 {
-    blob_sink_drop(sink, sink->count);
+    drop(sink, sink->count);
     free(sink->entries);
     *sink = (struct blob_sink){.cache = sink->cache};
 }

@@ -94,6 +94,33 @@ static void a_wrong_id_is_refused(void **state)
     assert_put_refused(fixture, HF_CORRUPT);
 }
 
+/* Whoever says that the store has had a chunk may be wrong, or be late. */
+static void a_chunk_said_to_be_stored_is_put_if_it_is_not(void **state)
+{
+    struct fixture *fixture = *state;
+    struct scene *scene = &fixture->scene;
+    struct object_id id = scene_add(scene, OBJECT_CHUNK, "not there", 9);
+    BUF_AUTO content = {0};
+
+    scene->objects[0].stored = true;
+    assert_int_equal(store_put(fixture->a.store, 0, scene->objects, 1, NULL), HF_OK);
+    assert_int_equal(store_put(fixture->a.store, 0, scene->objects, 1, NULL), HF_OK);
+    assert_int_equal(store_get(fixture->a.store, &id, 1, &content, NULL), HF_OK);
+    assert_int_equal(content.len, 9);
+    assert_memory_equal(content.data, "not there", 9);
+}
+
+static void a_chunk_said_to_be_stored_is_verified(void **state)
+{
+    struct fixture *fixture = *state;
+
+    scene_add(&fixture->scene, OBJECT_CHUNK, "good", 4);
+    scene_add(&fixture->scene, OBJECT_CHUNK, "bad", 3);
+    fixture->scene.objects[1].id.bytes[7] ^= 1;
+    fixture->scene.objects[1].stored = true;
+    assert_put_refused(fixture, HF_CORRUPT);
+}
+
 static void a_wrong_kind_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -205,6 +232,8 @@ const struct CMUnitTest contract_object_tests[] = {
     CONTRACT_TEST(an_empty_batch_is_fine),
     CONTRACT_TEST(an_object_that_is_not_there_is_missing),
     CONTRACT_TEST(a_wrong_id_is_refused),
+    CONTRACT_TEST(a_chunk_said_to_be_stored_is_put_if_it_is_not),
+    CONTRACT_TEST(a_chunk_said_to_be_stored_is_verified),
     CONTRACT_TEST(a_wrong_kind_is_refused),
     CONTRACT_TEST(a_node_that_is_not_canonical_is_refused),
     CONTRACT_TEST(a_node_of_a_later_format_is_refused),

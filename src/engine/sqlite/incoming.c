@@ -282,17 +282,15 @@ int object_read(struct db *db, const struct object_hasher *hasher, const struct 
 
 /* --- preparing ------------------------------------------------------------------------------------ */
 
-/* One preparation. A reader is taken only when something has to be looked up. */
 struct preparation {
     struct sqlite_store *store;
-    struct db *reader;
+    struct incoming *incoming;
 };
 
 /* Reads the base that `hint` leads to: itself, or what it leans on. NULL: there is none that is sound. */
-static struct base *load_base(struct preparation *preparation, const struct object_id *hint)
+static struct base *read_hint(struct db *reader, const struct object_hasher *hasher,
+                              const struct object_id *hint)
 {
-    const struct object_hasher *hasher = &preparation->store->base.info.hasher;
-    struct readers *readers = &preparation->store->readers;
     DB_STATEMENT_AUTO *statement = NULL;
     BUF_AUTO content = {0};
     struct object_row row = {0};
@@ -301,24 +299,34 @@ static struct base *load_base(struct preparation *preparation, const struct obje
     size_t packed;
     int rc;
 
-    if (!preparation->reader && readers_take(readers, &preparation->reader, NULL) != HF_OK)
-        return NULL;
-    if (find_row(preparation->reader, NULL, hint, true, &statement, &row, NULL) != 1)
+    if (find_row(reader, NULL, hint, true, &statement, &row, NULL) != 1)
         return NULL;
     row.packed = db_column_blob(statement, OBJECT_ROW_PACKED);
     packed = row.packed.len;
     id = row.id;
     seq = row.encoding == OBJECT_LZ4_BASE ? row.base : row.seq;
     if (row.encoding == OBJECT_LZ4_BASE)
-        rc = read_base(preparation->reader, hasher, seq, &content, &id, &packed, NULL);
+        rc = read_base(reader, hasher, seq, &content, &id, &packed, NULL);
     else
-        rc = object_read_row(preparation->reader, hasher, &row, &content, NULL);
+        rc = object_read_row(reader, hasher, &row, &content, NULL);
     return rc == HF_OK ? base_new(&id, seq, UINT64_MAX, buf_slice(&content), packed) : NULL;
 }
 
-static struct base *find_base(struct preparation *preparation, const struct object *object)
+/* A reader is held for this alone: several lanes that kept theirs could wait for each other's. */
+static struct base *load_base(struct sqlite_store *store, const struct object_id *hint)
 {
-    struct sqlite_store *store = preparation->store;
+    struct db *reader;
+    struct base *base;
+
+    if (readers_take(&store->readers, &reader, NULL) != HF_OK)
+        return NULL;
+    base = read_hint(reader, &store->base.info.hasher, hint);
+    readers_give(&store->readers, reader);
+    return base;
+}
+
+static struct base *find_base(struct sqlite_store *store, const struct object *object)
+{
     struct base *base;
 
     if (!object->has_base || object_id_equal(&object->base, &object->id))
@@ -326,7 +334,7 @@ static struct base *find_base(struct preparation *preparation, const struct obje
     base = bases_find(&store->bases, &object->base);
     atomic_fetch_add_explicit(base ? &store->base_hits : &store->base_misses, 1,
                               memory_order_relaxed);
-    return base ? base : load_base(preparation, &object->base);
+    return base ? base : load_base(store, &object->base);
 }
 
 static int pack_against(struct slice content, const struct base *base, struct buf *packed,
@@ -339,21 +347,49 @@ static int pack_against(struct slice content, const struct base *base, struct bu
                             base_most(base), packed, ret_encoding);
 }
 
-static int pack_one(struct incoming *incoming, struct preparation *preparation, size_t i,
-                    struct hf_error *err)
+/* A chunk that the store is said to have had is most probably there: it is packed in the transaction when it is not. */
+static bool is_put_off(const struct object *object)
 {
+    return object->stored && object->kind == OBJECT_CHUNK;
+}
+
+static int pack_one(void *arg, size_t i, unsigned lane)
+{
+    struct preparation *preparation = arg;
+    struct incoming *incoming = preparation->incoming;
     const struct object *object = &incoming->objects[i];
     struct incoming_object *packing = &incoming->packing[i];
+    struct buf *packed = &incoming->lanes[lane];
     int rc;
 
-    packing->base = find_base(preparation, object);
-    packing->packed_at = incoming->packed.len;
-    rc = pack_against(object->content, packing->base, &incoming->packed, &packing->encoding);
+    if (is_put_off(object))
+        return HF_OK;
+    packing->base = find_base(preparation->store, object);
+    packing->lane = lane;
+    packing->packed_at = packed->len;
+    rc = pack_against(object->content, packing->base, packed, &packing->encoding);
     if (rc != HF_OK)
-        return hf_fail(err, rc, "out of memory");
-    packing->packed_len = incoming->packed.len - packing->packed_at;
+        return rc;
+    packing->packed_len = packed->len - packing->packed_at;
+    packing->packed = true;
     if (packing->encoding == OBJECT_LZ4_BASE)
         base_lean(packing->base, packing->packed_len);
+    return HF_OK;
+}
+
+static int pack_all(struct preparation *preparation, struct hf_error *err)
+{
+    struct incoming *incoming = preparation->incoming;
+    size_t bytes = 0;
+    int rc;
+
+    for (size_t i = 0; i < incoming->n; i++)
+        bytes += is_put_off(&incoming->objects[i]) ? 0 : incoming->objects[i].content.len;
+    rc = parallel_each(incoming->n, bytes, pack_one, preparation);
+    if (rc != HF_OK)
+        return hf_fail(err, rc, "out of memory");
+    for (int lane = 0; lane < PARALLEL_LANES; lane++)
+        incoming->packed_len += incoming->lanes[lane].len;
     return HF_OK;
 }
 
@@ -361,7 +397,7 @@ int incoming_prepare(struct incoming *incoming, struct sqlite_store *store,
                      const struct object *objects, size_t n, const struct object_id *root,
                      struct hf_error *err)
 {
-    struct preparation preparation = {.store = store};
+    struct preparation preparation = {.store = store, .incoming = incoming};
     int rc;
 
     *incoming = (struct incoming){.objects = objects, .n = n};
@@ -371,11 +407,7 @@ int incoming_prepare(struct incoming *incoming, struct sqlite_store *store,
     incoming->packing = calloc(n, sizeof *incoming->packing);
     if (!incoming->packing)
         return hf_fail(err, HF_NOMEM, "out of memory");
-    for (size_t i = 0; i < n && rc == HF_OK; i++)
-        rc = pack_one(incoming, &preparation, i, err);
-    if (preparation.reader)
-        readers_give(&store->readers, preparation.reader);
-    return rc;
+    return pack_all(&preparation, err);
 }
 
 void incoming_remember(struct incoming *incoming, struct sqlite_store *store)
@@ -386,7 +418,7 @@ void incoming_remember(struct incoming *incoming, struct sqlite_store *store)
         const struct object *object = &incoming->objects[i];
         struct incoming_object *packing = &incoming->packing[i];
 
-        if (packing->seq == 0)
+        if (packing->seq == 0 || !packing->packed)
             continue;
         if (packing->encoding != OBJECT_LZ4_BASE) {
             base_unref(packing->base);
@@ -404,7 +436,8 @@ void incoming_free(struct incoming *incoming)
     for (size_t i = 0; incoming->packing && i < incoming->n; i++)
         base_unref(incoming->packing[i].base);
     closure_free(&incoming->closure);
-    buf_free(&incoming->packed);
+    for (int lane = 0; lane < PARALLEL_LANES; lane++)
+        buf_free(&incoming->lanes[lane]);
     free(incoming->packing);
     *incoming = (struct incoming){0};
 }
@@ -514,30 +547,38 @@ static int insert_plain(struct transaction *transaction, const struct object *ob
     return insert_row(transaction, object, encoding, 0, buf_slice(&packed), err);
 }
 
+static int insert_packed(const struct incoming *incoming, struct transaction *transaction, size_t i,
+                         struct hf_error *err)
+{
+    const struct incoming_object *packing = &incoming->packing[i];
+    struct slice packed = {incoming->lanes[packing->lane].data + packing->packed_at,
+                           packing->packed_len};
+    uint64_t base_seq = packing->base ? packing->base->seq : 0;
+
+    return insert_row(transaction, &incoming->objects[i], packing->encoding, base_seq, packed, err);
+}
+
 static int insert_new(struct incoming *incoming, struct transaction *transaction, size_t i,
                       uint64_t *ret_seq, struct hf_error *err)
 {
     const struct object *object = &incoming->objects[i];
     struct incoming_object *packing = &incoming->packing[i];
-    struct slice packed = {incoming->packed.data + packing->packed_at, packing->packed_len};
-    uint64_t base_seq = packing->base ? packing->base->seq : 0;
-    bool plain;
     int rc = 1;
 
-    if (packing->base && packing->encoding == OBJECT_LZ4_BASE)
+    if (packing->packed && packing->encoding == OBJECT_LZ4_BASE)
         rc = base_is_there(transaction, packing->base, err);
     if (rc < 0)
         return rc;
-    plain = rc == 0;
-    if (plain)
-        rc = insert_plain(transaction, object, err);
+    if (rc == 0)
+        packing->packed = false; /* its base has gone */
+    if (packing->packed)
+        rc = insert_packed(incoming, transaction, i, err);
     else
-        rc = insert_row(transaction, object, packing->encoding, base_seq, packed, err);
+        rc = insert_plain(transaction, object, err);
     if (rc != HF_OK)
         return rc;
     *ret_seq = (uint64_t)sqlite3_last_insert_rowid(transaction->db->handle);
-    if (!plain)
-        packing->seq = *ret_seq;
+    packing->seq = *ret_seq;
     return HF_OK;
 }
 

@@ -9,12 +9,15 @@
 #ifndef ENGINE_SQLITE_INCOMING_H
 #define ENGINE_SQLITE_INCOMING_H
 
+#include "base/parallel.h"
 #include "engine/sqlite/engine.h"
 #include "store/closure.h"
 
-/** One object, packed. */
+/** One object, packed; not if the store is said to have had it. */
 struct incoming_object {
-    size_t packed_at, packed_len; /**< in incoming.packed */
+    bool packed;
+    unsigned lane;                /**< of `incoming`, */
+    size_t packed_at, packed_len; /**< and there */
     enum object_encoding encoding;
     struct base *base; /**< what it is packed against, or NULL */
     uint64_t seq;      /**< its new row; 0: it was there */
@@ -24,8 +27,9 @@ struct incoming_object {
 struct incoming {
     const struct object *objects;
     size_t n;
-    struct incoming_object *packing; /**< n of them */
-    struct buf packed;
+    struct incoming_object *packing;  /**< n of them */
+    struct buf lanes[PARALLEL_LANES]; /**< the packed bytes */
+    size_t packed_len;                /**< in all lanes */
     struct closure closure;
     uint64_t host;   /**< that they are put for: they become loose; 0: nobody */
     uint64_t sweeps; /**< of the store in the transaction */

@@ -32,7 +32,7 @@ static int admit(struct transaction *transaction, struct limits_step *step,
     struct sqlite_store *store = sqlite_store_at(transaction);
     int rc = refresh(store, transaction->db, err);
 
-    step->added = incoming->packed.len;
+    step->added = incoming->packed_len;
     if (rc == HF_OK && limits_of_store(&store->limits))
         rc = count_used(transaction->db, &step->used, err);
     return rc == HF_OK ? limits_admit(&store->limits, step, err) : rc;
