@@ -324,7 +324,7 @@ static int check_unchanged(struct adopt *adopt, struct adopt_scan *ret_scan, str
 
 static int rename_sessions(struct adopt *adopt, struct tree *tree, struct hf_error *err)
 {
-    const struct tree_caller caller = {geteuid(), getegid(), getpid()};
+    const struct tree_caller caller = {.uid = geteuid(), .gid = getegid(), .pid = getpid()};
 
     for (size_t i = 0; i < adopt->scan.count; i++) {
         struct adopt_entry *entry = &adopt->scan.entries[i];
@@ -344,7 +344,7 @@ static int rename_sessions(struct adopt *adopt, struct tree *tree, struct hf_err
 /* The top directory of a new store is like the one that it comes after. */
 static int copy_top_mode(struct adopt *adopt, struct tree *tree, struct hf_error *err)
 {
-    const struct tree_caller caller = {geteuid(), getegid(), getpid()};
+    const struct tree_caller caller = {.uid = geteuid(), .gid = getegid(), .pid = getpid()};
     struct session_head head;
     struct tree_entry entry = {0};
     int status = store_session_head(adopt->reader, SHARED_SID, &head, err);

@@ -29,7 +29,7 @@ struct adopt_copy *adopt_copy_new(struct tree *tree, struct progress *progress)
         return NULL;
     copy->tree = tree;
     copy->progress = progress;
-    copy->caller = (struct tree_caller){geteuid(), getegid(), getpid()};
+    copy->caller = (struct tree_caller){.uid = geteuid(), .gid = getegid(), .pid = getpid()};
     copy->piece = malloc(PIECE);
     if (!copy->piece) {
         free(copy);

@@ -282,7 +282,9 @@ int fuse_mount_serve(struct fuse_mount *mount, struct tree *tree, const char *mo
             mountpoint);
     }
     atomic_store(&mount->serving, true);
-    result = fuse_session_loop_mt(mount->session, mount->loop);
+    result = channel_attach(mount->session);
+    if (result == 0)
+        result = fuse_session_loop_mt(mount->session, mount->loop);
     end_signal_thread(mount);
     stop(mount);
     if (result < 0)

@@ -40,8 +40,11 @@ static struct tree_caller caller_of(fuse_req_t req)
 {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-    current = req;
-    return (struct tree_caller){ctx->uid, ctx->gid, ctx->pid};
+    return (struct tree_caller){.uid = ctx->uid,
+                                .gid = ctx->gid,
+                                .pid = ctx->pid,
+                                .ends_privileges =
+                                    channel_ends_privileges(&state_of(req)->channel, ctx->uid)};
 }
 
 static struct tree_handle *handle_of(const struct fuse_file_info *fi)
@@ -106,7 +109,7 @@ static void choose(struct fuse_conn_info *conn, unsigned flag, bool on)
  *   O_TRUNC        comes with the open, so that open and truncation are one change
  *   splice         off: contents live in memory, a pipe between would only add system calls
  *   writeback      off: what write(2) was told is in the tree, where commits find it in order
- *   killpriv       off: the kernel knows the caller's capabilities and sends the new mode
+ *   killpriv       off: the second version is what is asked for, in channel.c, as libfuse does not know it
  *   export         off: inode numbers alone are not served after they were forgotten
  */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -270,6 +273,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
     struct tree_caller caller = caller_of(req);
     struct tree_entry entry;
 
+    caller.ends_privileges |=
+        to_set == 0; /* that is what the kernel asks with this, before a write */
     reply_attr(
         req, tree_setattr(tree_of(req), &caller, ino, handle_of(fi), attr, set_of(to_set), &entry),
         &entry);

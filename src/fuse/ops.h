@@ -13,11 +13,13 @@
 #endif
 #include <fuse_lowlevel.h>
 
+#include "fuse/channel.h"
 #include "fuse/lockwait.h"
 #include "tree/tree.h"
 
 /** What the operations work on: the session's user data. */
 struct fuse_ops_state {
+    struct channel channel; /**< first */
     struct tree *tree;
     struct lockwaits *lockwaits;
     void (*ready)(void *arg); /**< called once, when the kernel's first request is being answered */

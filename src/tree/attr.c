@@ -105,7 +105,7 @@ static void set_owner(struct inode *inode, const struct setting *setting)
         inode->uid = setting->attr->st_uid;
     if (set & TREE_SET_GID)
         inode->gid = setting->attr->st_gid;
-    if (setting->caller->uid != 0 && !(set & TREE_SET_MODE))
+    if (!(set & TREE_SET_MODE))
         write_clear_privileges(inode, setting->caller);
 }
 
@@ -152,6 +152,8 @@ static int apply_set(struct session *session, void *arg)
     if (setting->set & TREE_SET_MODE)
         inode->mode = (inode->mode & S_IFMT) | (setting->attr->st_mode & 07777);
     set_owner(inode, setting);
+    if (setting->set == 0) /* only the set-id bits are to go */
+        write_clear_privileges(inode, setting->caller);
     set_times(inode, setting->attr, setting->set, session_now(session));
     write_done(session, inode, setting->handle, (setting->set & TREE_SET_SIZE) != 0);
     return HF_OK;

@@ -53,7 +53,7 @@ int write_truncate(struct session *session, struct inode *inode, uint64_t size,
 
 void write_clear_privileges(struct inode *inode, const struct tree_caller *caller)
 {
-    if (!S_ISREG(inode->mode) || !caller || caller->uid == 0)
+    if (!S_ISREG(inode->mode) || !caller || !caller->ends_privileges)
         return;
     inode->mode &= ~(uint32_t)S_ISUID;
     if (inode->mode & S_IXGRP)

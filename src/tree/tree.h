@@ -72,6 +72,7 @@ struct tree_caller {
     uid_t uid;
     gid_t gid;
     pid_t pid; /**< thread id in the mount daemon's pid namespace; 0: the kernel itself */
+    bool ends_privileges; /**< a file that it changes is set-user-id or set-group-id no longer */
 };
 
 /** An answer about an inode. */

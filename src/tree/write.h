@@ -9,7 +9,7 @@
 /** Sets the size. Times are the caller's business. */
 int write_truncate(struct session *session, struct inode *inode, uint64_t size,
                    const struct tree_caller *caller);
-/** A write or truncation by anyone but root ends set-user-id and set-group-id. */
+/** Ends set-user-id and set-group-id, unless the caller may keep them. */
 void write_clear_privileges(struct inode *inode, const struct tree_caller *caller);
 /** Notes that the inode was changed, through `handle` (may be NULL). `data`: its content or size. */
 void write_done(struct session *session, struct inode *inode, struct tree_handle *handle,

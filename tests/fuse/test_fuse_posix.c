@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -370,6 +372,118 @@ static void permissions_hold_for_other_users(void **state)
     as_user(1234, 2345, steps_of_a_stranger, m);
 }
 
+/* --- set-id bits and capabilities ----------------------------------------------------------------- */
+
+static int append_x(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+    return fd >= 0 && write(fd, "x", 1) == 1 && close(fd) == 0 ? 0 : -1;
+}
+
+static int empty(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+    return fd >= 0 && close(fd) == 0 ? 0 : -1;
+}
+
+static int shorten(const char *path)
+{
+    return truncate(path, 1);
+}
+
+static int allocate(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    return fd >= 0 && fallocate(fd, 0, 0, 8192) == 0 && close(fd) == 0 ? 0 : -1;
+}
+
+static int (*const changes[])(const char *) = {append_x, empty, shorten, allocate};
+#define CHANGES (sizeof changes / sizeof changes[0])
+
+static const char *set_id_file(const struct mounted *m, size_t change)
+{
+    static char name[32];
+
+    snprintf(name, sizeof name, "set-id-%zu", change);
+    return mounted_path(m, name);
+}
+
+static int steps_that_change(const struct mounted *m)
+{
+    for (size_t i = 0; i < CHANGES; i++)
+        STEP(changes[i](set_id_file(m, i)) == 0);
+    return 0;
+}
+
+static int steps_that_change_without_cap_fsetid(const struct mounted *m)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+
+    STEP(syscall(SYS_capget, &head, data) == 0);
+    data[0].effective &= ~(1U << CAP_FSETID);
+    STEP(syscall(SYS_capset, &head, data) == 0);
+    return steps_that_change(m);
+}
+
+static void assert_modes(const struct mounted *m, mode_t mode)
+{
+    for (size_t i = 0; i < CHANGES; i++)
+        if ((stat_of(set_id_file(m, i)).st_mode & 07777) != mode)
+            fail_msg("change %zu has left mode %o", i, stat_of(set_id_file(m, i)).st_mode & 07777);
+}
+
+static void make_set_id_files(const struct mounted *m)
+{
+    assert_int_equal(chmod(m->session, 0755), 0);
+    for (size_t i = 0; i < CHANGES; i++) {
+        write_file(set_id_file(m, i), "text");
+        assert_int_equal(chmod(set_id_file(m, i), 06777), 0);
+    }
+}
+
+static void set_id_bits_end_with_a_change_by_who_may_not_keep_them(void **state)
+{
+    const struct mounted *m = *state;
+
+    make_set_id_files(m);
+    assert_int_equal(steps_that_change(m), 0);
+    assert_modes(m, 06777);
+    as_user(1234, 2345, steps_that_change, m);
+    assert_modes(m, 0777);
+    make_set_id_files(m);
+    as_user(0, 0, steps_that_change_without_cap_fsetid, m);
+    assert_modes(m, 0777);
+    make_set_id_files(m);
+    for (size_t i = 0; i < CHANGES; i++)
+        assert_int_equal(chown(set_id_file(m, i), 0, 5), 0);
+    assert_modes(m, 0777);
+}
+
+/** The second time the kernel has been told already that there are none. */
+static void capabilities_end_with_a_write_each_time(void **state)
+{
+    const struct vfs_cap_data cap = {.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE,
+                                     .data = {{.permitted = 1U << CAP_NET_RAW}}};
+    const char *path = mounted_path(*state, "capable");
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0755);
+    char got[64];
+
+    assert_true(fd >= 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(setxattr(path, "security.capability", &cap, XATTR_CAPS_SZ_2, XATTR_CREATE),
+                         0);
+        assert_int_equal(write(fd, "x", 1), 1);
+        assert_int_equal(getxattr(path, "security.capability", got, sizeof got), -1);
+        assert_int_equal(errno, ENODATA);
+        assert_int_equal(write(fd, "x", 1), 1);
+    }
+    assert_int_equal(close(fd), 0);
+}
+
 #define ENTRIES 100000
 
 static void make_entries(const struct mounted *m, int first, int last)
@@ -436,6 +550,8 @@ int main(void)
         cmocka_unit_test(names_have_up_to_255_bytes_and_any_of_them),
         cmocka_unit_test(paths_go_as_deep_as_the_kernel_lets_them),
         cmocka_unit_test(permissions_hold_for_other_users),
+        cmocka_unit_test(set_id_bits_end_with_a_change_by_who_may_not_keep_them),
+        cmocka_unit_test(capabilities_end_with_a_write_each_time),
         cmocka_unit_test(a_directory_that_changes_is_read_without_gaps),
     };
 
