@@ -13,6 +13,8 @@
 #define BLOB_OVERHEAD (sizeof(struct blob) + 32)
 /** Most objects that one prefetch asks the store for. */
 #define PREFETCH_MAX 256
+/** Chunks that end with so many equal bytes were cut at the same place of a text. */
+#define ALIKE_BYTES 32
 
 struct blob {
     struct hnode node; /* in cache->table, always */
@@ -22,6 +24,8 @@ struct blob {
     atomic_bool stored; /* the store has had it */
     atomic_uint refs;   /* 0: in the cache's list of idle blobs; from and to 0 under cache->lock */
     struct blob *prev, *next; /* in that list */
+    bool followed;            /* by `follower`; under cache->lock */
+    struct object_id follower;
 };
 
 struct blob_cache {
@@ -303,6 +307,47 @@ struct slice blob_content(const struct blob *blob)
     return slice_of(blob->data, blob->len);
 }
 
+/* --- what follows what ------------------------------------------------------------------------- */
+
+bool blob_follower(struct blob_cache *cache, const struct object_id *id, bool *ret_known,
+                   struct object_id *ret_follower)
+{
+    const struct blob *blob;
+
+    pthread_mutex_lock(&cache->lock);
+    blob = find(cache, id);
+    *ret_known = blob && blob->followed;
+    if (*ret_known)
+        *ret_follower = blob->follower;
+    pthread_mutex_unlock(&cache->lock);
+    return blob != NULL;
+}
+
+void blob_note_follower(struct blob_cache *cache, const struct object_id *id,
+                        const struct object_id *follower)
+{
+    struct blob *blob;
+
+    pthread_mutex_lock(&cache->lock);
+    blob = find(cache, id);
+    if (blob) {
+        blob->followed = true;
+        blob->follower = *follower;
+    }
+    pthread_mutex_unlock(&cache->lock);
+}
+
+bool blob_ends_alike(struct blob_cache *cache, const struct object_id *id, struct slice content)
+{
+    struct blob *blob = get_cached(cache, id);
+    bool alike = blob && blob->len >= ALIKE_BYTES && content.len >= ALIKE_BYTES &&
+                 memcmp(blob->data + blob->len - ALIKE_BYTES,
+                        content.data + content.len - ALIKE_BYTES, ALIKE_BYTES) == 0;
+
+    blob_unref(cache, blob);
+    return alike;
+}
+
 /* --- the sink --------------------------------------------------------------------------------- */
 
 static int sink_reserve(struct blob_sink *sink)
@@ -337,27 +382,38 @@ static struct blob *make_blob(struct blob_cache *cache, const struct object_id *
     return insert(cache, id, copy, content.len);
 }
 
-int blob_sink_add(struct blob_sink *sink, enum object_kind kind, struct slice content,
-                  const struct object_id *base, struct object_id *ret_id, struct hf_error *err)
+int blob_sink_add_as(struct blob_sink *sink, enum object_kind kind, const struct object_id *id,
+                     struct slice content, const struct object_id *base, struct hf_error *err)
 {
-    const struct object_hasher *hasher = &store_info(sink->cache->store)->hasher;
     struct sink_entry entry = {.kind = kind};
-    struct object_id id;
-    int rc = object_id_compute(hasher, kind, content.data, content.len, &id);
 
-    if (rc != HF_OK || (rc = sink_reserve(sink)) != HF_OK)
-        return hf_fail(err, rc, "no memory for a new object");
-    entry.blob = make_blob(sink->cache, &id, content);
+    if (sink_reserve(sink) != HF_OK)
+        return hf_fail(err, HF_NOMEM, "no memory for a new object");
+    entry.blob = make_blob(sink->cache, id, content);
     if (!entry.blob)
         return hf_fail(err, HF_NOMEM, "no memory for a new object");
-    if (base && !object_id_equal(base, &id)) {
+    if (base && !object_id_equal(base, id)) {
         entry.has_base = true;
         entry.base = *base;
     }
     sink->entries[sink->count++] = entry;
     sink->bytes += content.len;
-    *ret_id = id;
     return HF_OK;
+}
+
+int blob_sink_add(struct blob_sink *sink, enum object_kind kind, struct slice content,
+                  const struct object_id *base, struct object_id *ret_id, struct hf_error *err)
+{
+    const struct object_hasher *hasher = &store_info(sink->cache->store)->hasher;
+    struct object_id id;
+    int rc = object_id_compute(hasher, kind, content.data, content.len, &id);
+
+    if (rc != HF_OK)
+        return hf_fail(err, rc, "no memory for a new object");
+    rc = blob_sink_add_as(sink, kind, &id, content, base, err);
+    if (rc == HF_OK)
+        *ret_id = id;
+    return rc;
 }
 
 struct object *blob_sink_objects(const struct blob_sink *sink)

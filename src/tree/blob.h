@@ -45,6 +45,16 @@ void blob_unref(struct blob_cache *cache, struct blob *blob);
 const struct object_id *blob_id(const struct blob *blob);
 struct slice blob_content(const struct blob *blob);
 
+/** Whether a chunk is in memory; if so, which one came after it in the file where that was noted last (`*ret_known`:
+ *  any). */
+bool blob_follower(struct blob_cache *cache, const struct object_id *id, bool *ret_known,
+                   struct object_id *ret_follower);
+/** Notes that chunk `follower` came after chunk `id` in a file. Forgotten with the content of `id`. */
+void blob_note_follower(struct blob_cache *cache, const struct object_id *id,
+                        const struct object_id *follower);
+/** Whether a chunk is in memory, and ends with the same bytes as `content`. */
+bool blob_ends_alike(struct blob_cache *cache, const struct object_id *id, struct slice content);
+
 /** New objects of one session, in order, not in the store yet. All zero but `cache` is empty. */
 struct blob_sink {
     struct blob_cache *cache;
@@ -57,6 +67,9 @@ struct blob_sink {
  *  `base` may be NULL. */
 int blob_sink_add(struct blob_sink *sink, enum object_kind kind, struct slice content,
                   const struct object_id *base, struct object_id *ret_id, struct hf_error *err);
+/** The same for content whose id is known. */
+int blob_sink_add_as(struct blob_sink *sink, enum object_kind kind, const struct object_id *id,
+                     struct slice content, const struct object_id *base, struct hf_error *err);
 /** The queued objects as store_put() and store_commit() want them: freed by the caller with free(),
  *  valid until the sink changes. NULL when out of memory (and count > 0). */
 struct object *blob_sink_objects(const struct blob_sink *sink);

@@ -10,12 +10,23 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/parallel.h"
 #include "tree/filemap_state.h"
+#include "tree/trail.h"
 
 /** Dirty bytes taken into the window at once. */
-#define PIECE (256 * 1024)
+#define PIECE (16 * 1024)
+/** With so many bytes of chunks copied from the window, what is cut so far is made objects of. */
+#define COPIED_MAX (2 << 20)
 /** With more leaves in memory than this, folding writes those that changed. */
 #define LEAVES_MAX 128
+
+/* A chunk that is cut, and not an object yet. */
+struct cut {
+    struct slice content; /* in a run, or */
+    uint8_t *copy;        /* here */
+    struct object_id id;
+};
 
 struct fold {
     struct filemap *map;
@@ -24,9 +35,14 @@ struct fold {
     struct buf window; /* content from `pos` to `filled`, after `head` bytes that are done */
     size_t head;
     uint64_t pos, filled;
-    bool data_end; /* a hole or the end of the file is at `filled` */
+    bool data_end;    /* a hole or the end of the file is at `filled` */
+    struct cut *cuts; /* what lies between `emitted` and `pos` */
+    size_t ncuts, cuts_cap;
+    size_t cut_bytes, copied; /* of them; of their copies */
+    uint64_t emitted;
     struct extent *extents;
     size_t count, cap;
+    struct trail trail;
     struct hf_error *err;
 };
 
@@ -91,8 +107,24 @@ static bool is_dirty_at(const struct filemap *map, uint64_t offset)
     return run && run->start <= offset;
 }
 
+/** Length of the next chunk, if a run has all of it for certain; else 0. */
+static size_t cut_run(struct fold *fold, const uint8_t **ret_data)
+{
+    const struct run *run = overlay_find(&fold->map->overlay, fold->pos);
+    size_t len;
+
+    if (!run || run->start > fold->pos || run_end(run) - fold->pos < fold->params.max)
+        return 0;
+    *ret_data = run->bytes.data + (fold->pos - run->start);
+    len = chunker_cut(&fold->params, *ret_data, fold->params.max);
+    fold->window.len = fold->head = 0;
+    fold->filled = fold->pos + len;
+    fold->data_end = false;
+    return len;
+}
+
 /** Length of the next chunk, whose bytes are then in the window. */
-static int cut(struct fold *fold, size_t *ret_len)
+static int cut_window(struct fold *fold, size_t *ret_len)
 {
     size_t len = 0;
     int rc;
@@ -158,26 +190,121 @@ static int reserve_extent(struct fold *fold)
     return HF_OK;
 }
 
-/** Makes a chunk of the first `len` bytes in the window. */
-static int emit(struct fold *fold, size_t len)
+/** What the chunk `cut` at `start` is packed against: what was there, or in an earlier file. */
+static int choose_base(struct fold *fold, const struct cut *cut, uint64_t start,
+                       struct object_id *ret_base, bool *ret_found)
 {
-    struct extent extent = {.len = len};
+    int rc = find_base(fold, start, start + cut->content.len, ret_base, ret_found);
+
+    if (rc == HF_OK && !trail_meet(&fold->trail, &cut->id) && !*ret_found)
+        *ret_found = trail_find(&fold->trail, cut->content, ret_base);
+    return rc;
+}
+
+/** Makes an object of the next chunk that is cut. */
+static int emit(struct fold *fold, const struct cut *cut)
+{
+    struct extent extent = {.len = cut->content.len, .id = cut->id};
     struct object_id base;
-    bool has_base;
+    bool has_base = false;
     int rc = reserve_extent(fold);
 
     if (rc == HF_OK)
-        rc = find_base(fold, fold->pos, fold->pos + len, &base, &has_base);
+        rc = choose_base(fold, cut, fold->emitted, &base, &has_base);
     if (rc == HF_OK)
-        rc = blob_sink_add(fold->sink, OBJECT_CHUNK, slice_of(fold->window.data + fold->head, len),
-                           has_base ? &base : NULL, &extent.id, fold->err);
+        rc = blob_sink_add_as(fold->sink, OBJECT_CHUNK, &cut->id, cut->content,
+                              has_base ? &base : NULL, fold->err);
     if (rc != HF_OK)
         return rc;
-    formers_met(&fold->map->formers, &extent.id, fold->pos);
+    trail_pass(&fold->trail, &cut->id);
+    formers_met(&fold->map->formers, &cut->id, fold->emitted);
     fold->extents[fold->count++] = extent;
-    fold->head += len;
-    fold->pos += len;
+    fold->emitted += cut->content.len;
     return HF_OK;
+}
+
+static void drop_cuts(struct fold *fold)
+{
+    for (size_t i = 0; i < fold->ncuts; i++)
+        free(fold->cuts[i].copy);
+    fold->ncuts = fold->cut_bytes = fold->copied = 0;
+}
+
+static int hash_cut(void *arg, size_t i, unsigned lane)
+{
+    const struct fold *fold = arg;
+    struct cut *cut = &fold->cuts[i];
+
+    (void)lane;
+    return object_id_compute(&store_info(blob_cache_store(fold->map->cache))->hasher, OBJECT_CHUNK,
+                             cut->content.data, cut->content.len, &cut->id);
+}
+
+/** Makes objects of all that is cut. */
+static int emit_all(struct fold *fold)
+{
+    int rc = parallel_each(fold->ncuts, fold->cut_bytes, hash_cut, fold);
+
+    if (rc != HF_OK)
+        rc = no_memory(fold);
+    for (size_t i = 0; i < fold->ncuts && rc == HF_OK; i++)
+        rc = emit(fold, &fold->cuts[i]);
+    drop_cuts(fold);
+    return rc;
+}
+
+static int reserve_cut(struct fold *fold)
+{
+    size_t cap = fold->cuts_cap ? fold->cuts_cap * 2 : 16;
+    struct cut *cuts;
+
+    if (fold->ncuts < fold->cuts_cap)
+        return HF_OK;
+    cuts = reallocarray(fold->cuts, cap, sizeof *cuts);
+    if (!cuts)
+        return no_memory(fold);
+    fold->cuts = cuts;
+    fold->cuts_cap = cap;
+    return HF_OK;
+}
+
+/** Takes the first `len` bytes out of the window. NULL without memory. */
+static uint8_t *copy_window(struct fold *fold, size_t len)
+{
+    uint8_t *copy = malloc(len);
+
+    if (!copy)
+        return NULL;
+    memcpy(copy, fold->window.data + fold->head, len);
+    fold->head += len;
+    fold->copied += len;
+    return copy;
+}
+
+/** Cuts one more chunk. */
+static int cut_next(struct fold *fold)
+{
+    const uint8_t *data = NULL;
+    struct cut cut = {0};
+    size_t len;
+    int rc = reserve_cut(fold);
+
+    if (rc != HF_OK)
+        return rc;
+    len = cut_run(fold, &data);
+    if (len == 0) {
+        rc = cut_window(fold, &len);
+        if (rc != HF_OK)
+            return rc;
+        data = cut.copy = copy_window(fold, len);
+    }
+    if (!data)
+        return no_memory(fold);
+    cut.content = slice_of(data, len);
+    fold->cuts[fold->ncuts++] = cut;
+    fold->cut_bytes += len;
+    fold->pos += len;
+    return fold->copied > COPIED_MAX ? emit_all(fold) : HF_OK;
 }
 
 /* --- one stretch of changed content ------------------------------------------------------------- */
@@ -236,19 +363,19 @@ static int fold_first(struct fold *fold)
     bool stop = false;
     int rc = find_start(fold, fold->map->overlay.first->start, &start);
 
-    fold->pos = fold->filled = start;
+    fold->pos = fold->filled = fold->emitted = start;
     fold->window.len = fold->head = 0;
     fold->data_end = false;
     fold->count = 0;
+    fold->trail = (struct trail){.cache = fold->map->cache};
     while (rc == HF_OK && !stop) {
-        size_t len = 0;
-
-        rc = cut(fold, &len);
-        if (rc == HF_OK)
-            rc = emit(fold, len);
+        rc = cut_next(fold);
         if (rc == HF_OK)
             rc = find_stop(fold, &stop);
     }
+    if (rc == HF_OK)
+        rc = emit_all(fold);
+    drop_cuts(fold);
     return rc == HF_OK ? apply(fold, start) : rc;
 }
 
@@ -266,6 +393,7 @@ static int fold_runs(struct filemap *map, struct blob_sink *sink, struct hf_erro
         }
     }
     buf_free(&fold.window);
+    free(fold.cuts);
     free(fold.extents);
     return rc;
 }

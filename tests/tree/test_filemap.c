@@ -243,6 +243,52 @@ static void rewritten_file_names_the_chunks_it_had(void **state)
     free(data);
 }
 
+/** Writes `data` as a file of its own, and gives what is queued for the store. */
+static struct object *write_another(struct world *world, const uint8_t *data, size_t len)
+{
+    struct filemap *other;
+    struct content content;
+    struct object *objects;
+
+    assert_int_equal(filemap_open(world->cache, NULL, 0, 0, &other, NULL), HF_OK);
+    assert_int_equal(filemap_write(other, 0, data, len, NULL), HF_OK);
+    assert_int_equal(filemap_save(other, &world->sink, &content, NULL), HF_OK);
+    objects = blob_sink_objects(&world->sink);
+    assert_non_null(objects);
+    filemap_free(other);
+    return objects;
+}
+
+static void new_file_names_the_chunks_of_an_earlier_one(void **state)
+{
+    struct world *world = *state;
+    uint8_t *data = malloc(MIB + 4 * KIB);
+    struct object *objects;
+    size_t fresh = 0;
+
+    fill(data, 0, MIB, 1);
+    assert_int_equal(filemap_write(world->map, 0, data, MIB, NULL), HF_OK);
+    save(world);
+    /* 4 KiB come in between, and a little is edited. */
+    memmove(data + 104 * KIB, data + 100 * KIB, MIB - 100 * KIB);
+    fill(data + 100 * KIB, 0, 4 * KIB, 2);
+    fill(data + 600 * KIB, 0, 100, 3);
+    objects = write_another(world, data, MIB + 4 * KIB);
+    for (size_t i = 0; i < world->sink.count; i++) {
+        struct blob *base;
+
+        if (objects[i].kind != OBJECT_CHUNK || objects[i].stored)
+            continue;
+        fresh++;
+        assert_true(objects[i].has_base);
+        assert_int_equal(blob_get(world->cache, &objects[i].base, &base, NULL), HF_OK);
+        blob_unref(world->cache, base);
+    }
+    assert_in_range(fresh, 2, 8);
+    free(objects);
+    free(data);
+}
+
 static void read_of_many_chunks_asks_the_store_once(void **state)
 {
     struct world *world = *state;
@@ -388,6 +434,7 @@ int main(void)
         T(cold_splice_costs_the_chunks_around_it),
         T(edited_chunk_and_nodes_name_what_they_replace),
         T(rewritten_file_names_the_chunks_it_had),
+        T(new_file_names_the_chunks_of_an_earlier_one),
         T(read_of_many_chunks_asks_the_store_once),
         T(sparse_file_of_many_tib_takes_what_its_data_takes),
         T(truncated_bytes_come_back_as_zeros),
