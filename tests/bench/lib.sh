@@ -81,8 +81,9 @@ await() {
     done
 }
 
+# listens PORT [ADDRESS]
 listens() {
-    (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+    (: <>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null
 }
 
 # free_port: one that nobody listens on, below those that the kernel hands out.

@@ -26,7 +26,7 @@ start() {
     done
     # shellcheck disable=SC2086
     daemon server "$holdfast" serve --store "sqlite:$data/store.db" --listen 127.0.0.1:0 --pki "$state/pki" $relaxed
-    await 30 quietly port || { cat "$state/server.log" >&2; return 1; }
+    await 30 port >/dev/null || { cat "$state/server.log" >&2; return 1; }
 }
 
 # The server says in its first line where it listens.
