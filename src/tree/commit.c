@@ -548,6 +548,8 @@ static int start_over(struct session *session)
     int rc;
 
     session->epoch++;
+    if (session->change_seq != session->committed_seq)
+        session->undone = session->epoch;
     session->token = 0;
     session->fenced = session->releasing = false;
     session->attempt.open = false;

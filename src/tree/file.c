@@ -483,7 +483,21 @@ int tree_fsync(struct tree_handle *handle)
     return rc;
 }
 
+/** Changes of names are made through no handle: who has the directory open since before they were taken away is
+ *  told so, once. */
+static bool must_hear_of_loss(struct tree_handle *handle)
+{
+    struct session *session = handle->session;
+    bool must;
+
+    pthread_mutex_lock(&session->lock);
+    must = handle->epoch < session->undone;
+    handle->epoch = session->epoch;
+    pthread_mutex_unlock(&session->lock);
+    return must;
+}
+
 int tree_fsyncdir(struct tree_handle *handle)
 {
-    return tree_fsync(handle);
+    return must_hear_of_loss(handle) ? HF_FENCED : tree_fsync(handle);
 }

@@ -81,7 +81,8 @@ struct session {
     struct tree_handle *open_handles; /* list */
     unsigned splits;                  /* of them, those whose last write may go on */
     uint64_t split_waits;             /* how often a commit has waited for one */
-    uint64_t epoch;                   /* grows when uncommitted work was taken away */
+    uint64_t epoch;                   /* grows when the session starts over from its head … */
+    uint64_t undone;                  /* … the last epoch that began with work taken away */
 
     struct negatives negatives; /* in its directories */
     bool vouched; /* the kernel was given answers that hold until it is told otherwise */

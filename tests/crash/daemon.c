@@ -70,13 +70,13 @@ static bool is_mounted(const struct daemon *daemon)
 
 bool daemon_start(struct daemon *daemon)
 {
-    char url[sizeof daemon->url];
+    char url[sizeof daemon->decorators + sizeof daemon->url];
     const char *const argv[] = {"holdfast",         "mount", "-f", "--store", url,
                                 daemon->mountpoint, NULL};
     int status;
 
     if (daemon->url[0])
-        snprintf(url, sizeof url, "%s", daemon->url);
+        snprintf(url, sizeof url, "%s%s", daemon->decorators, daemon->url);
     else
         snprintf(url, sizeof url, "%ssqlite:%s", daemon->decorators, daemon->store);
     daemon->pid = spawn(daemon, argv);

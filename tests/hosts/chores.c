@@ -40,8 +40,7 @@ static void collect(struct soak *soak, uint64_t *random)
     static const char *const percents[] = {"100", "100", "50", "20"};
     const char *const argv[] = {
         "holdfast", "gc", "--json", "--percent", percents[soak_below(random, 4)], NULL};
-    bool of_backup =
-        soak_below(random, 4) == 0 && access(soak->backup + strlen("sqlite:"), F_OK) == 0;
+    bool of_backup = soak_below(random, 4) == 0 && atomic_load(&soak->count.backups) > 0;
     char output[2000];
 
     if (run(soak, of_backup ? soak->backup : soak->url, argv, 0, random, output, sizeof output) !=

@@ -207,6 +207,21 @@ static bool was_in_hand(const struct ledger *ledger, uint32_t base, unsigned i,
     return false;
 }
 
+/* Which steps knew the file like that: to find out what went wrong. */
+static void print_origin(const struct ledger *ledger, unsigned i, const struct file_state *found)
+{
+    uint32_t begun = atomic_load(&ledger->begun);
+
+    for (uint32_t n = 0; n <= begun; n++) {
+        const struct ledger_step *step = &ledger->steps[n];
+        bool part = same(found, &step->cuts[0]) || same(found, &step->cuts[1]);
+
+        if (step->touched & 1U << i && (same(found, &step->files[i]) || part))
+            printf("  step %u, begun at %u, made %s like that\n", n, step->base,
+                   part ? "a part of it" : "it");
+    }
+}
+
 bool ledger_allows(const struct ledger *ledger, const struct ledger_state *state)
 {
     const struct ledger_step *step;
@@ -224,6 +239,12 @@ bool ledger_allows(const struct ledger *ledger, const struct ledger_state *state
         printf("step %u: %s has %lld bytes (%llx), not %lld (%llx)\n", state->step, ledger_names[i],
                (long long)found->size, (unsigned long long)found->hash,
                (long long)step->files[i].size, (unsigned long long)step->files[i].hash);
+        print_origin(ledger, i, found);
+        print_origin(ledger, i, &step->files[i]);
+        for (uint32_t n = state->step > 6 ? state->step - 6 : 1;
+             n <= atomic_load(&ledger->begun) && n <= state->step + 6; n++)
+            printf("  step %u: begun at %u, touched %x\n", n, ledger->steps[n].base,
+                   ledger->steps[n].touched);
         return false;
     }
     return true;

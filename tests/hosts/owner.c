@@ -85,12 +85,15 @@ static int write_step(int dir, uint32_t step, bool sync)
 
 /* --- what happens on the way ------------------------------------------------------------------------ */
 
-/* An error is right while the mount is killed, or its lease is another's that was. */
+/* An error is right while the mount is killed, or its store fails, or its lease is another's that was. */
 static void tolerate(const struct owner *owner, int error, unsigned before, const char *what)
 {
     unsigned now = atomic_load(&owner->soak->disturbed[owner->mount]);
 
-    if (error == EILSEQ || (error != EBUSY && before % 2 == 0 && now == before))
+    bool may_fail =
+        before % 2 == 1 || now != before || atomic_load(&owner->soak->faulty[owner->mount]);
+
+    if (error == EILSEQ || (error != EBUSY && !may_fail))
         soak_die("s%u, %s through mount %u: %s", owner->session, what, owner->mount,
                  strerror(error));
 }
@@ -109,24 +112,59 @@ static bool is_fresh(const struct owner *owner, const struct ledger_state *state
     return false;
 }
 
-/* Reads the session through any mount. */
-static void look(struct owner *owner)
+/* Reads the session, and makes sure that what was read stays: a mount shows changes that it has not committed yet, and
+ * that are gone when their commit fails, or when it is killed. */
+static int read_settled(struct owner *owner, const char *path)
+{
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+
+    if (dir < 0)
+        return errno;
+    error = ledger_read(path, &owner->state, owner->data);
+    if (error == 0 && fsync(dir) != 0)
+        error = errno;
+    close(dir);
+    return error;
+}
+
+/* Takes the lease by opening a file for writing, so that what a failed attempt has left behind is committed or gone.
+ * -1: not; of a session in which no step was taken there is nothing to open. */
+static int pin(const char *path)
+{
+    char step[420];
+
+    snprintf(step, sizeof step, "%s/step", path);
+    return open(step, O_WRONLY | O_CLOEXEC);
+}
+
+/* Reads the session through any mount. With `ret_pin` what was read is what follows builds on; 0, or an errno. ESTALE: it
+ * is older than what was acknowledged. */
+static int look_once(struct owner *owner, int *ret_pin)
 {
     char path[400];
+    unsigned before;
+    int error = 0;
 
+    owner->mount = soak_below(&owner->random, owner->soak->nmounts);
+    soak_note("reading s%u through mount %u", owner->session, owner->mount);
+    before = atomic_load(&owner->soak->disturbed[owner->mount]);
+    soak_path(owner->soak, owner->mount, owner->session, path);
+    if (ret_pin && (*ret_pin = pin(path)) < 0 && errno != ENOENT)
+        error = errno;
+    if (error == 0)
+        error = read_settled(owner, path);
+    if (error == 0 && !is_fresh(owner, &owner->state))
+        return ESTALE;
+    if (error != 0)
+        tolerate(owner, error, before, "reading");
+    return error;
+}
+
+static void look(struct owner *owner)
+{
     for (unsigned ms = 0; ms < PATIENCE_MS; ms += 20) {
-        unsigned before;
-        int error;
-
-        owner->mount = soak_below(&owner->random, owner->soak->nmounts);
-        soak_note("reading s%u through mount %u", owner->session, owner->mount);
-        before = atomic_load(&owner->soak->disturbed[owner->mount]);
-        soak_path(owner->soak, owner->mount, owner->session, path);
-        error = ledger_read(path, &owner->state, owner->data);
-        if (error == 0 && is_fresh(owner, &owner->state))
+        if (look_once(owner, NULL) == 0)
             return;
-        if (error != 0)
-            tolerate(owner, error, before, "reading");
         soak_pause_ms(20);
     }
     soak_die("s%u cannot be read as it should be", owner->session);
@@ -146,6 +184,10 @@ static bool attempt(struct owner *owner, const struct change *change, uint32_t s
     error = dir < 0 ? errno : 0;
     if (error == 0 && change)
         error = carry_out(dir, change);
+    /* No close(2) tells that a changed name could not be committed, and is undone. */
+    if (error == 0 && change && change->flags < 0 &&
+        atomic_load(&owner->soak->faulty[owner->mount]) && fsync(dir) != 0)
+        error = errno;
     if (error == 0)
         error = write_step(dir, step, soak_below(&owner->random, 8) == 0);
     if (dir >= 0)
@@ -199,22 +241,34 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Gives the state that was found a number of its own. */
-static void recover(struct owner *owner)
+/* Looks, while it has the lease, and gives the state that it finds a number of its own. 0, or an errno. */
+static int recover_once(struct owner *owner)
 {
-    int64_t usable = now_ms();
+    int fd = -1, error = look_once(owner, &fd);
+    uint32_t step;
 
-    atomic_fetch_add(&owner->soak->count.recoveries, 1);
-    for (unsigned tries = 0; tries < 3000 && !ledger_is_full(owner->ledger); tries++) {
-        uint32_t step;
-
-        look(owner);
+    if (error == 0) {
         step = ledger_begin(owner->ledger, owner->state.step, 0, owner->state.files, NULL);
         atomic_store(&owner->ledger->acked, owner->state.step);
         owner->also = step;
-        if (attempt(owner, NULL, step))
+        error = attempt(owner, NULL, step) ? 0 : owner->error;
+    }
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+static void recover(struct owner *owner)
+{
+    int64_t usable = now_ms();
+    int error = 0;
+
+    atomic_fetch_add(&owner->soak->count.recoveries, 1);
+    for (unsigned tries = 0; tries < 3000 && !ledger_is_full(owner->ledger); tries++) {
+        error = recover_once(owner);
+        if (error == 0)
             return;
-        if (owner->error != EBUSY)
+        if (error != EBUSY)
             usable = now_ms();
         if (owner->soak->served && now_ms() - usable > IN_USE_MS) {
             break_lease(owner);
@@ -223,7 +277,7 @@ static void recover(struct owner *owner)
         soak_pause_ms(20);
     }
     if (!ledger_is_full(owner->ledger))
-        soak_die("s%u cannot be written any more: %s", owner->session, strerror(owner->error));
+        soak_die("s%u cannot be written any more: %s", owner->session, strerror(error));
 }
 
 /* --- a step ------------------------------------------------------------------------------------------- */

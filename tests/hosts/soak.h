@@ -45,6 +45,7 @@ struct soak {
     pid_t watcher; /**< of the time limit */
     /** Grow by one before a mount is killed and when it is back; odd: it is away. The last is the server's. */
     atomic_uint disturbed[SOAK_MOUNTS + 1];
+    atomic_bool faulty[SOAK_MOUNTS]; /**< calls of the mount's store fail: any error is right */
     atomic_bool stop;
     atomic_bool quiet;                /**< the writers are asked to hold still */
     atomic_bool still[SOAK_SESSIONS]; /**< they do */
@@ -56,7 +57,7 @@ struct soak {
             versions_dropped;
         atomic_ulong forks, deleted, snapshots, unpinned, backups, backup_collections;
         atomic_ulong tools_killed, tools_failed, tools_refused, mounts_killed, mounts_ended,
-            server_killed;
+            mounts_faulty, server_killed;
     } count;
 };
 

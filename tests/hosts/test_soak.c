@@ -61,6 +61,28 @@ static void start_mount(struct daemon *daemon)
 
 /* --- disturbing -------------------------------------------------------------------------------------------- */
 
+/* Half of the mounts that start meet faults of their store, some of calls that were carried out. */
+static void choose_faults(struct soak *soak, unsigned n, uint64_t *random)
+{
+    static const char *const calls[] = {"commit", "commit", "put", "get", "lease_acquire"};
+    struct daemon *daemon = &soak->mounts[n];
+    size_t len = 0;
+    bool faulty = soak_below(random, 2) == 0;
+
+    daemon->decorators[0] = '\0';
+    atomic_store(&soak->faulty[n], faulty);
+    if (!faulty)
+        return;
+    atomic_fetch_add(&soak->count.mounts_faulty, 1);
+    for (unsigned i = 0; i < 3; i++)
+        len += (size_t)snprintf(daemon->decorators + len, sizeof daemon->decorators - len,
+                                "%s%s@%u:EIO%s", i == 0 ? "faulty(" : ",",
+                                calls[soak_below(random, 5)], 1 + soak_below(random, 60),
+                                soak_below(random, 2) ? "" : "!");
+    assert_true(len + 3 < sizeof daemon->decorators);
+    snprintf(daemon->decorators + len, sizeof daemon->decorators - len, ")+");
+}
+
 static void disturb_mount(struct soak *soak, unsigned n, uint64_t *random)
 {
     soak_note("disturbing mount %u", n);
@@ -72,6 +94,7 @@ static void disturb_mount(struct soak *soak, unsigned n, uint64_t *random)
         daemon_kill(&soak->mounts[n]);
         atomic_fetch_add(&soak->count.mounts_killed, 1);
     }
+    choose_faults(soak, n, random);
     soak_pause_ms(soak_below(random, 200));
     start_mount(&soak->mounts[n]);
     atomic_fetch_add(&soak->disturbed[n], 1);
@@ -112,6 +135,18 @@ static void disturb(struct soak *soak, const pid_t children[CHILDREN], unsigned 
             disturb_server(soak, &random);
         else
             disturb_mount(soak, soak_below(&random, soak->nmounts), &random);
+    }
+}
+
+/* In the end all is read through mounts that read what there is. */
+static void end_faults(struct soak *soak)
+{
+    for (unsigned n = 0; n < soak->nmounts; n++) {
+        soak->mounts[n].decorators[0] = '\0';
+        if (!atomic_exchange(&soak->faulty[n], false))
+            continue;
+        daemon_kill(&soak->mounts[n]);
+        start_mount(&soak->mounts[n]);
     }
 }
 
@@ -338,10 +373,10 @@ static void print_counts(struct soak *soak)
     print_message("%lu snapshots (%lu deleted), %lu backups\n", COUNT(snapshots), COUNT(unpinned),
                   COUNT(backups));
     print_message("%lu tools killed, %lu ended by a fault, %lu to be tried again, %lu mounts "
-                  "killed, %lu ended, %lu ends "
-                  "of the server\n",
+                  "killed, %lu ended, %lu with faults, %lu ends of the server\n",
                   COUNT(tools_killed), COUNT(tools_failed), COUNT(tools_refused),
-                  COUNT(mounts_killed), COUNT(mounts_ended), COUNT(server_killed));
+                  COUNT(mounts_killed), COUNT(mounts_ended), COUNT(mounts_faulty),
+                  COUNT(server_killed));
 #undef COUNT
 }
 
@@ -360,6 +395,7 @@ static void what_is_kept_is_what_was_written(void **state)
     start_children(soak, children);
     disturb(soak, children, seconds_to_disturb());
     join_children(soak, children);
+    end_faults(soak);
     print_counts(soak);
     clean(soak, soak->url);
     check_backup(soak);

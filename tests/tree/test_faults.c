@@ -186,6 +186,27 @@ static void fsync_after_a_lost_lease_waits_for_the_medium(void **state)
     tree_release(handle);
 }
 
+static void fsync_of_a_directory_tells_once_that_names_were_taken_away(void **state)
+{
+    struct mount *mount = *state;
+    struct tree_handle *directory;
+    struct tree_entry entry;
+
+    assert_int_equal(mount_lookup(mount, "s", &entry), HF_OK);
+    assert_int_equal(tree_opendir(mount->tree, entry.inode, &directory), HF_OK);
+    assert_int_equal(mount_mkdir(mount, "s/d", 0755), HF_OK);
+    assert_int_equal(faulty_store_set(mount->store, "commit@1:EIO", NULL), HF_OK);
+    assert_int_equal(mount_write_text(mount, "s/a", "not committed"), HF_IO);
+    assert_int_equal(mount_lookup(mount, "s/d", &entry), HF_NOENT);
+    assert_int_equal(tree_fsyncdir(directory), HF_FENCED);
+    assert_int_equal(tree_fsyncdir(directory), HF_OK);
+    assert_int_equal(mount_mkdir(mount, "s/d", 0755), HF_OK);
+    assert_int_equal(tree_fsyncdir(directory), HF_OK);
+    break_lease(mount); /* what was committed is not taken away */
+    assert_int_equal(tree_fsyncdir(directory), HF_OK);
+    tree_release(directory);
+}
+
 static int count_rescues(const struct root_info *root, void *arg)
 {
     *(unsigned *)arg += root->kind == ROOT_RESCUE;
@@ -331,6 +352,7 @@ int main(void)
         TEST(commit_whose_answer_was_lost_is_found_again),
         TEST(failed_sync_is_not_called_good_later),
         TEST(fsync_after_a_lost_lease_waits_for_the_medium),
+        TEST(fsync_of_a_directory_tells_once_that_names_were_taken_away),
         TEST(lost_work_is_kept_until_there_is_room_for_it),
         TEST(fsync_of_what_was_only_loaded_waits_for_the_medium),
         TEST(unreadable_chunk_is_an_error_and_no_wrong_bytes),
