@@ -27,7 +27,7 @@ int presence_begin(struct store *store, const char *purpose, struct presence **r
                    struct hf_error *err)
 {
     struct presence *presence = calloc(1, sizeof *presence);
-    struct store_listener listener = {on_event, presence};
+    struct store_listener listener = {.event = on_event, .arg = presence};
     struct identity identity;
     char place[64];
     int status;

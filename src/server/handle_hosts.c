@@ -33,6 +33,7 @@ int handle_host_register(struct request *request, Holdfast__Wire__Reply *reply,
     /* Who it is, its certificate says; for how long it is believed, the server. */
     identity.principal = peer->identity;
     identity.ttl_ms = peer->server->options.ttl_ms;
+    interest_limit(&peer->interest, request->message->host_register->heads_once);
     notices_hold(&peer->notices);
     rc = host_session_register(peer->tenant->hosts, peer->tenant->store, &identity, peer, &session,
                                &host, err);
@@ -81,12 +82,23 @@ int handle_lease_acquire(struct request *request, Holdfast__Wire__Reply *reply,
     return HF_PENDING;
 }
 
+/* Whoever gets the lease next may commit at once: that is news for the host then. */
+static void stay_interested(struct request *request, uint64_t sid)
+{
+    struct session_head head;
+
+    if (!interest_renew(&request->peer->interest, sid) &&
+        store_session_head(request->peer->tenant->store, sid, &head, NULL) == HF_OK)
+        (void)interest_note(&request->peer->interest, sid);
+}
+
 int handle_lease_release(struct request *request, Holdfast__Wire__Reply *reply,
                          struct hf_error *err)
 {
     const Holdfast__Wire__LeaseRequest *lease = request->message->lease_release;
 
     (void)reply;
+    stay_interested(request, lease->sid);
     return store_lease_release(request->peer->tenant->store, lease->host, lease->sid, lease->token,
                                err);
 }

@@ -19,6 +19,7 @@ static int fill_head(struct request *request, const struct session_head *head,
     if (rc == HF_OK) {
         reply->result_case = HOLDFAST__WIRE__REPLY__RESULT_HEAD;
         visible_note(request->peer, head->sid);
+        interest_told(&request->peer->interest, head->sid, head->version);
         ahead_fill(request, kept, reply);
     }
     return rc;
@@ -37,17 +38,23 @@ int handle_session_find(struct request *request, Holdfast__Wire__Reply *reply, s
     int rc =
         wire_read_text(request->message->session_find->name, "name", &request->arena, &name, err);
 
-    if (rc == HF_OK)
-        rc = store_session_find(request->peer->tenant->store, name, &head, err);
+    do /* what moved before the interest was noted is not told of */
+        rc = rc == HF_OK ? store_session_find(request->peer->tenant->store, name, &head, err) : rc;
+    while (rc == HF_OK && !interest_note(&request->peer->interest, head.sid));
     return rc == HF_OK ? fill_head(request, &head, reply, err) : rc;
 }
 
 int handle_session_head(struct request *request, Holdfast__Wire__Reply *reply, struct hf_error *err)
 {
+    struct store *store = request->peer->tenant->store;
+    struct interest *interest = &request->peer->interest;
+    uint64_t sid = request->message->session_head->sid;
+    bool noted = interest_renew(interest, sid);
     struct session_head head;
-    int rc = store_session_head(request->peer->tenant->store, request->message->session_head->sid,
-                                &head, err);
+    int rc = store_session_head(store, sid, &head, err);
 
+    if (rc == HF_OK && !noted && !interest_note(interest, sid))
+        rc = store_session_head(store, sid, &head, err);
     return rc == HF_OK ? fill_head(request, &head, reply, err) : rc;
 }
 
@@ -73,6 +80,7 @@ int handle_session_create(struct request *request, Holdfast__Wire__Reply *reply,
     if (rc != HF_OK)
         return rc;
     visible_note(request->peer, lease.sid);
+    interest_told(&request->peer->interest, lease.sid, lease.head.version);
     reply->result_case = HOLDFAST__WIRE__REPLY__RESULT_LEASE;
     return HF_OK;
 }
@@ -136,12 +144,16 @@ int handle_commit(struct request *request, Holdfast__Wire__Reply *reply, struct 
     uint64_t version;
     int rc = wire_read_commit(message->commit, &request->arena, &commit, err);
 
-    if (rc == HF_OK)
-        rc = store_commit(request->peer->tenant->store, message->host, &commit, &version, err);
-    if (rc == HF_OK)
+    if (rc != HF_OK)
+        return rc;
+    (void)interest_renew(&request->peer->interest, commit.sid); /* no lease keeps the shared tree */
+    rc = store_commit(request->peer->tenant->store, message->host, &commit, &version, err);
+    if (rc == HF_OK) {
+        interest_told(&request->peer->interest, commit.sid, version);
         fill_number(version, reply);
-    else if (err)
+    } else if (err) {
         log_limit(request->peer, err);
+    }
     return rc;
 }
 

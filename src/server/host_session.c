@@ -94,7 +94,7 @@ static struct host_session *add(struct host_sessions *hosts, struct store *store
     make_key(identity, session->key);
     session->incarnation = identity->incarnation;
     session->principal = strdup(identity->principal);
-    session->listener = (struct store_listener){on_event, session};
+    session->listener = (struct store_listener){.event = on_event, .arg = session};
     pthread_mutex_init(&session->turn, NULL);
     pthread_mutex_init(&session->lock, NULL);
     if (session->principal && htable_insert(&hosts->table, &session->node, hash) == HF_OK)

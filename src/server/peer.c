@@ -39,6 +39,7 @@ void peer_unref(struct peer *peer)
     staging_free(peer->staging);
     notices_release(&peer->notices);
     visible_release(&peer->visible);
+    interest_release(&peer->interest);
     pthread_mutex_destroy(&peer->lock);
     wire_conn_unref(peer->conn);
     free(peer);
@@ -438,6 +439,7 @@ int peer_accept(struct server *server, int fd, struct hf_error *err)
     pthread_mutex_init(&peer->lock, NULL);
     notices_init(&peer->notices);
     visible_init(&peer->visible);
+    interest_init(&peer->interest);
     enter(peer, PEER_HANDSHAKE);
     link_peer(peer);
     rc = wire_conn_accept(server->loop, fd, server->tls, &limits, &ops, peer, &peer->conn, err);
@@ -445,6 +447,7 @@ int peer_accept(struct server *server, int fd, struct hf_error *err)
         unlink_peer(peer);
         notices_release(&peer->notices);
         visible_release(&peer->visible);
+        interest_release(&peer->interest);
         pthread_mutex_destroy(&peer->lock);
         free(peer);
     }
@@ -475,7 +478,7 @@ void peer_notice(struct peer *peer, uint64_t host, const struct store_event *eve
         waiting_missed(peer->server->waits, peer->tenant->store, host);
     if (event->kind == EVENT_LEASE_ANSWERED)
         waiting_answered(peer->server->waits, peer->tenant->store, host, event->sid);
-    else if (visible_event(peer, event))
+    else if (interest_event(&peer->interest, event) && visible_event(peer, event))
         notices_add(&peer->notices, peer->conn, event);
 }
 

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 
 #include "base/log.h"
+#include "server/interest.h"
 #include "server/notices.h"
 #include "server/quota.h"
 #include "server/visible.h"
@@ -88,6 +89,7 @@ struct peer {
 
     struct notices notices;
     struct visible visible;
+    struct interest interest;
     struct task farewell; /**< what is left to do with the store when it is gone */
     uint32_t grace_ms;    /**< for its host session then */
 };

@@ -97,6 +97,7 @@ static bool create_was_done(struct request *request, Holdfast__Wire__Reply *repl
     if (!kept || wire_fill_lease(kept, &request->arena, &reply->lease, err) != HF_OK)
         return false;
     visible_note(request->peer, head.sid);
+    interest_told(&request->peer->interest, head.sid, lease.head.version);
     reply->result_case = HOLDFAST__WIRE__REPLY__RESULT_LEASE;
     return true;
 }

@@ -2,7 +2,6 @@
 #include "server/visible.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/authorize.h"
@@ -17,7 +16,7 @@ void visible_init(struct visible *visible)
 
 void visible_release(struct visible *visible)
 {
-    free(visible->bits);
+    sid_set_release(&visible->sids);
     pthread_mutex_destroy(&visible->lock);
 }
 
@@ -63,38 +62,18 @@ int visible_name(uint64_t sid, char ret_name[SESSION_NAME_MAX + 1], void *arg, s
 
 /* --- what was shown ------------------------------------------------------------------------------- */
 
-static bool make_room(struct visible *visible, size_t byte)
-{
-    size_t size = visible->size ? visible->size : 64;
-    uint8_t *bits;
-
-    while (size <= byte)
-        size *= 2;
-    bits = realloc(visible->bits, size);
-    if (!bits)
-        return false;
-    memset(bits + visible->size, 0, size - visible->size);
-    visible->bits = bits;
-    visible->size = size;
-    return true;
-}
-
 /* Sets whether the session was shown. Returns whether it had been. */
 static bool set_shown(struct visible *visible, uint64_t sid, bool shown)
 {
-    size_t byte = (size_t)(sid / 8);
-    uint8_t bit = (uint8_t)(1u << (sid % 8));
-    bool before = false;
+    bool before;
 
-    if (sid > SID_MAX)
-        return false;
     pthread_mutex_lock(&visible->lock);
-    if (byte < visible->size)
-        before = (visible->bits[byte] & bit) != 0;
-    if (shown && (byte < visible->size || make_room(visible, byte)))
-        visible->bits[byte] |= bit;
-    else if (!shown && byte < visible->size)
-        visible->bits[byte] &= (uint8_t)~bit;
+    before = sid_set_has(&visible->sids, sid);
+    if (shown)
+        (void)sid_set_add(&visible->sids,
+                          sid); /* without memory it does not hear when it is hidden */
+    else
+        sid_set_remove(&visible->sids, sid);
     pthread_mutex_unlock(&visible->lock);
     return before;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "server/sids.h"
 #include "store/types.h"
 
 struct peer;
@@ -17,8 +18,7 @@ struct peer;
 /** The sessions that a peer was shown: it hears when one is renamed out of its sight. */
 struct visible {
     pthread_mutex_t lock; /**< guards what follows; nothing is acquired under it */
-    uint8_t *bits;        /**< by session number */
-    size_t size;          /**< bytes */
+    struct sid_set sids;
 };
 
 /** One to whom nothing was shown; ended with visible_release(). */

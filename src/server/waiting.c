@@ -176,6 +176,7 @@ static void answer(struct request *requests, int status, const struct lease *lea
             rc = wire_fill_lease(lease, &request->arena, &reply.lease, &failure);
         if (rc == HF_OK) {
             reply.result_case = HOLDFAST__WIRE__REPLY__RESULT_LEASE;
+            interest_told(&request->peer->interest, lease->sid, lease->head.version);
             ahead_fill(request, &lease->head, &reply);
         }
         request_finish(request, rc, &failure, &reply);

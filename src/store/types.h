@@ -240,6 +240,10 @@ struct store_event {
 struct store_listener {
     void (*event)(const struct store_event *event, void *arg);
     void *arg;
+    /** EVENT_HEAD_MOVED of a session is wanted only if this host was told its head since the last one (by a call
+     *  that returns a head, a lease or a version, or when it gave its lease back): it asks again, or has no use for
+     *  more. An engine may tell more than that. */
+    bool heads_once;
 };
 
 /* --- locks ----------------------------------------------------------------------------------- */

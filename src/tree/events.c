@@ -15,6 +15,9 @@
 /** … or that there was no memory. */
 #define NO_MEMORY_NS 100000000
 
+/** A head that has moved is looked at again while the lease is asked for. */
+#define LOOK_AGAIN_NS 20000000
+
 /* --- one session ---------------------------------------------------------------------------------- */
 
 /** The head may have moved: the session is reloaded if it has. The shared tree is when it is next used. Locked. */
@@ -27,9 +30,16 @@ static void look_at_head(struct session *session)
 
 static void head_moved(struct session *session, uint64_t version)
 {
+    const struct duty again = {
+        .kinds = DUTY_MOVED, .version = version, .at = timer_now() + LOOK_AGAIN_NS};
+
     pthread_mutex_lock(&session->lock);
-    if (session->token == 0 && version > session->version)
+    if (session->token == 0 && version > session->version) {
         look_at_head(session);
+        if (session
+                ->acquiring) /* a grant brings the head; a refusal does not, and nobody tells of it again */
+            worker_note(session, &again);
+    }
     pthread_mutex_unlock(&session->lock);
     if (session->sid == SHARED_SID)
         kernel_forget_session(session, false);

@@ -92,7 +92,8 @@ static int relay_new(struct tree *tree, struct hf_error *err)
         return hf_fail(err, HF_NOMEM, "out of memory");
     pthread_mutex_init(&relay->lock, NULL);
     relay->tree = tree;
-    relay->listener = (struct store_listener){.event = relay_event, .arg = relay};
+    relay->listener =
+        (struct store_listener){.event = relay_event, .arg = relay, .heads_once = true};
     pthread_mutex_lock(&relays_lock);
     relay->next = relays;
     relays = relay;

@@ -132,7 +132,7 @@ static int teardown(void **state)
 
 static int try_enter(struct fixture *fixture, struct guest *guest)
 {
-    struct store_listener listener = {hear, guest};
+    struct store_listener listener = {.event = hear, .arg = guest};
 
     guest->store = fixture->store;
     return store_host_register(fixture->store, &guest->identity, &listener, &guest->host,
@@ -960,7 +960,7 @@ static void obey(const struct store_event *event, void *arg)
 
 static void come(struct actor *actor)
 {
-    struct store_listener listener = {obey, actor};
+    struct store_listener listener = {.event = obey, .arg = actor};
     struct hf_error err = {0};
     uint64_t host;
 

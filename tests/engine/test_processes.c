@@ -65,7 +65,7 @@ static void say(const char *line)
 static int be_taker(const char *url, uint64_t sid)
 {
     struct peer peer;
-    struct store_listener listener = {release_on_recall, &peer};
+    struct store_listener listener = {.event = release_on_recall, .arg = &peer};
     struct hf_error err;
     struct lease lease;
     char go;
@@ -187,7 +187,7 @@ static int setup(void **state)
     snprintf(fixture->folder, sizeof fixture->folder, "%s", "/tmp/holdfast-processes-XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
     snprintf(fixture->url, sizeof fixture->url, "sqlite:%s/store.db", fixture->folder);
-    fixture->listener = (struct store_listener){release_on_recall, &fixture->peer};
+    fixture->listener = (struct store_listener){.event = release_on_recall, .arg = &fixture->peer};
     open_peer(&fixture->peer, &fixture->listener, fixture->url, "parent");
     append_load_start(&fixture->load, fixture->peer.store, fixture->peer.host, "s", 3);
     *state = fixture;

@@ -139,7 +139,7 @@ static void open_store(struct fixture *fixture)
 static int register_host(struct fixture *fixture)
 {
     struct host_identity identity = {.incarnation = 1, .pid = 1, .host_name = "host-a"};
-    struct store_listener listener = {hear, &fixture->listener};
+    struct store_listener listener = {.event = hear, .arg = &fixture->listener};
 
     memcpy(identity.host_id, "machine-machine-", UUID_SIZE);
     return store_host_register(fixture->store, &identity, &listener, &fixture->host, &fixture->err);

@@ -261,7 +261,7 @@ static void register_host(struct sim_host *host)
     struct host_identity identity = {
         .incarnation = host->incarnation, .host_name = name, .ttl_ms = TTL_MS};
     struct ear *ear = &host->ears[host->registrations % EARS];
-    struct store_listener listener = {hear, ear};
+    struct store_listener listener = {.event = hear, .arg = ear};
     uint64_t before = host->number;
 
     pthread_mutex_lock(&sim->mutex);

@@ -717,7 +717,7 @@ static void listener_that_missed_events_hears_of_every_head(void **state)
     struct fixture *fixture = *state;
     struct host_identity identity = {.host_name = "there", .incarnation = 1};
     struct ear ear = {.moved = {0}};
-    struct store_listener listener = {listen_for_heads, &ear};
+    struct store_listener listener = {.event = listen_for_heads, .arg = &ear};
     struct append_load first, second;
     struct store *other;
     uint64_t host;

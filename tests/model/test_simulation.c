@@ -408,7 +408,7 @@ static void serve_register(struct sim *sim, struct event *request)
         .ttl_ms = TTL_MS,
     };
     struct ear *ear = &sim->ears[sim->nears];
-    struct store_listener listener = {hear, ear};
+    struct store_listener listener = {.event = hear, .arg = ear};
     int rc;
 
     if (request->conn <= sim->server_conn[request->host] || sim->nears == EARS)

@@ -414,6 +414,7 @@ int call_register(struct client *client, unsigned mount, uint64_t incarnation)
     identity.principal = wire_fill_text("default/somebody-else");
     identity.ttl_ms = HOST_TTL_MAX_MS;
     host_register.identity = &identity;
+    host_register.heads_once = client->heads_once;
     request.op_case = KIND(HOST_REGISTER);
     request.host_register = &host_register;
     status = client_call(client, &request, &frame);

@@ -46,6 +46,7 @@ struct client {
     int fd;
     uint64_t last_id;
     uint64_t host;                    /* that it registered */
+    bool heads_once;                  /* as it registers */
     bool over;                        /* the server has closed it */
     Holdfast__Wire__Frame *kept[256]; /* frames that were read and not asked for */
     size_t nkept;

@@ -856,6 +856,82 @@ static void a_host_sees_only_the_sessions_of_its_patterns(void **state)
     client_close(dev);
 }
 
+/* What a head is told with, before the writer moves it again. */
+static void assert_hears_next(struct client *client, uint64_t sid, uint64_t version)
+{
+    Holdfast__Wire__Event event;
+
+    assert_true(client_event(client, EVENT_HEAD_MOVED, RIG_PATIENCE_MS, &event));
+    assert_int_equal(event.sid, sid);
+    assert_int_equal(event.version, version);
+}
+
+static void a_moved_head_is_told_once_to_who_was_told_it(void **state)
+{
+    struct rig *rig = *state;
+    struct client *writer, *reader, *other;
+    uint64_t sids[2], tokens[2], version;
+
+    rig_start(rig);
+    writer = client_host(rig, "writer", 1);
+    other = client_host(rig, "other", 2);
+    reader = client_open(rig, "reader", "holdfast:agent");
+    reader->heads_once = true;
+    assert_int_equal(call_register(reader, 3, 1), HF_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(
+            call_create(writer, writer->host, i ? "t" : "s", "x", false, &sids[i], &tokens[i]),
+            HF_OK);
+#define COMMIT(i, base)                                                                            \
+    assert_int_equal(                                                                              \
+        call_commit(writer, writer->host, sids[i], tokens[i], base, #base, false, &version),       \
+        HF_OK)
+    COMMIT(0, 1); /* it does not know this session */
+    assert_int_equal(call_find(reader, "t", &sids[1], &version), HF_OK);
+    COMMIT(1, 1);
+    assert_hears_next(reader, sids[1], 2);
+    COMMIT(1, 2); /* it has not asked again */
+    assert_int_equal(call_head(reader, sids[0], &version), HF_OK);
+    COMMIT(0, 2);
+    assert_hears_next(reader, sids[0], 3);
+    assert_int_equal(call_head(reader, sids[1], &version), HF_OK);
+    assert_int_equal(version, 3);
+    COMMIT(1, 3);
+    assert_hears_next(reader, sids[1], 4);
+    /* Another hears of everything. */
+    assert_hears_next(other, sids[0], 2);
+    for (uint64_t v = 2; v <= 3; v++)
+        assert_hears_next(other, sids[1], v);
+#undef COMMIT
+    client_close(writer);
+    client_close(reader);
+    client_close(other);
+    rig_stop(rig);
+}
+
+/* A host that gave a lease back hears of the next holder's first commit. */
+static void who_released_a_lease_hears_of_the_next_move(void **state)
+{
+    struct rig *rig = *state;
+    struct client *writer, *next;
+    uint64_t sid, token, version;
+
+    rig_start(rig);
+    writer = client_open(rig, "writer", "holdfast:agent");
+    writer->heads_once = true;
+    assert_int_equal(call_register(writer, 1, 1), HF_OK);
+    next = client_host(rig, "next", 2);
+    assert_int_equal(call_create(writer, writer->host, "s", "x", false, &sid, &token), HF_OK);
+    assert_int_equal(call_commit(writer, writer->host, sid, token, 1, "1", false, &version), HF_OK);
+    assert_int_equal(call_release(writer, writer->host, sid, token, false), HF_OK);
+    assert_int_equal(call_acquire(next, next->host, sid, 0, &token), HF_OK);
+    assert_int_equal(call_commit(next, next->host, sid, token, 2, "2", false, &version), HF_OK);
+    assert_hears_next(writer, sid, 3);
+    client_close(writer);
+    client_close(next);
+    rig_stop(rig);
+}
+
 /* Looks for a session with this wish; returns the status, and how many objects came with the head. */
 static int find_ahead(struct client *client, const char *name, const struct object_id *known,
                       uint32_t budget, size_t *ret_n, struct object_id *ret_root)
@@ -984,6 +1060,8 @@ int main(void)
         TEST(a_new_certificate_is_shown_after_a_reload),
         TEST(a_host_whose_rights_have_changed_comes_back_with_the_new_ones),
         TEST(a_host_sees_only_the_sessions_of_its_patterns),
+        TEST(a_moved_head_is_told_once_to_who_was_told_it),
+        TEST(who_released_a_lease_hears_of_the_next_move),
         TEST(objects_are_sent_ahead_to_who_may_see_the_session),
         TEST(a_reader_changes_nothing),
         TEST(tenants_know_nothing_of_each_other),

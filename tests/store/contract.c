@@ -157,7 +157,7 @@ static void recorder_init(struct recorder *recorder, struct store *store)
 static void join(struct mount *mount, const struct host_identity *identity)
 {
     struct recorder *recorder = &mount->recorder;
-    struct store_listener listener = {hear, recorder};
+    struct store_listener listener = {.event = hear, .arg = recorder};
     struct hf_error err = {0};
 
     recorder_init(recorder, mount->store);
@@ -368,7 +368,7 @@ void contract_audit_text(struct store *store, uint64_t sid, char *ret_text, size
 static int hold(const char *url, const char *name)
 {
     static struct recorder recorder;
-    struct store_listener listener = {hear, &recorder};
+    struct store_listener listener = {.event = hear, .arg = &recorder};
     struct host_identity identity = contract_identity("host-dead");
     struct session_head head;
     struct lease lease;

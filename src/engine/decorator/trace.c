@@ -351,7 +351,8 @@ static int trace_host_register(struct store *store, const struct host_identity *
 {
     struct span span = begin(store, STORE_OP_HOST_REGISTER, "%s", identity->host_name);
     struct between *between = listener ? between_new(span.trace, listener) : NULL;
-    struct store_listener told = {trace_event, between};
+    struct store_listener told = {
+        .event = trace_event, .arg = between, .heads_once = listener && listener->heads_once};
 
     if (listener && !between)
         return end(&span, hf_fail(err, HF_NOMEM, "out of memory"));

@@ -90,6 +90,7 @@ void link_send_registration(struct link *link)
     request.op_case = HOLDFAST__WIRE__REQUEST__OP_HOST_REGISTER;
     request.host_register = &registration;
     request.retry = true;
+    registration.heads_once = link->host.heads_once;
     link->registration_sent = now_of(link);
     if (wire_fill_identity(&link->host.identity, &arena, &registration.identity, NULL) == HF_OK)
         link->registration = link_send_own(link, &request);

@@ -19,6 +19,7 @@ struct remote_host {
     struct contact contact;       /**< of that one */
     struct host_identity
         identity;     /**< with strings of its own; host_name NULL: none was ever given */
+    bool heads_once;  /**< as its listener wants it */
     bool registering; /**< a caller is having it registered */
     uint64_t beat;    /**< id of the heartbeat under way, or 0 */
     int64_t beat_sent;

@@ -31,8 +31,10 @@ static int begin_registration(struct remote_store *remote, const struct host_ide
     rc = check_single(&link->host, identity, err);
     if (rc == HF_OK)
         rc = remote_host_identify(&link->host, identity, ttl_of(link, identity), err);
-    if (rc == HF_OK)
+    if (rc == HF_OK) {
         link->host.registering = true;
+        link->host.heads_once = listener && listener->heads_once;
+    }
     pthread_mutex_unlock(&link->mutex);
     return rc == HF_OK ? teller_listen(&remote->teller, listener, err) : rc;
 }
@@ -58,6 +60,7 @@ int remote_host_register(struct store *store, const struct host_identity *identi
         return rc;
     if (rc == HF_OK)
         rc = wire_fill_identity(&remote->link.host.identity, &arena, &registration.identity, err);
+    registration.heads_once = listener && listener->heads_once;
     if (rc == HF_OK)
         rc = remote_ask_number(store, &request, 0, ret_host, err);
     end_registration(remote);
