@@ -2,7 +2,7 @@
 /**
  * A request on its way, and its answer: queued by a caller's thread, carried by the link.
  *
- *               loop's thread        handed over            last part came, or it failed
+ *          by the loop or its caller  handed over           last part came, or it failed
  *     QUEUED ------------------> SENDING ----------> SENT -------------------------------> DONE
  *       ^                                             |
  *       +---------------------------------------------+

@@ -228,7 +228,8 @@ int link_begin(struct link *link, Holdfast__Wire__Request *request, uint64_t hos
         call->started = now_of(link);
         call->state = CALL_QUEUED;
         call_list_append(&link->queue, call);
-        link_kick(link);
+        if (!link_send_now(link, call))
+            link_kick(link);
     }
     pthread_mutex_unlock(&link->mutex);
     if (rc == HF_OK)

@@ -13,7 +13,8 @@
  *      +------------- the connection broke (from any) ----------------------------------------+
  *
  * REGISTERING resumes the host session of the handle. While LEAVING, what was asked is still answered, and
- * nothing more is asked. Only the loop's thread touches the connection.
+ * nothing more is asked. Only the loop's thread touches the connection, but for one thing: while it is UP and nobody
+ * else acts, a caller sends its own request, which saves waking the loop for it.
  */
 #ifndef ENGINE_REMOTE_LINK_H
 #define ENGINE_REMOTE_LINK_H
@@ -67,8 +68,11 @@ struct link {
     pthread_mutex_t mutex; /* guards what follows; not held while the connection is called */
     pthread_cond_t changed;
     enum link_state state;
-    bool stopping, kicked, acting;
-    bool known; /* `welcome` is that of the first connection */
+    bool stopping, kicked;
+    bool acting;  /* somebody does what is to be done; … */
+    bool sending; /* … a caller, which sends its own call and does nothing else */
+    bool again;   /* meanwhile somebody found more to do */
+    bool known;   /* `welcome` is that of the first connection */
     struct link_welcome welcome;
     int64_t due;         /* DOWN: to connect; else until when the state may last (0: for ever) */
     int64_t up_since;    /* 0: not since the last loss */

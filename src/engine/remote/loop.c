@@ -50,6 +50,7 @@ void link_to(struct link *link, enum link_state state, int64_t due)
 
 void link_kick(struct link *link)
 {
+    link->again |= link->acting;
     if (link->kicked || link->acting || !link->kick)
         return;
     link->kicked = true;
@@ -79,8 +80,8 @@ void link_fail(struct link *link, struct call *call, const struct hf_error *why)
 {
     if (call->state == CALL_QUEUED) {
         call_list_remove(&link->queue, call);
-    } else if (call->state == CALL_SENT) {
-        call_list_remove(&link->sent, call);
+    } else if (call->state == CALL_SENT || call->state == CALL_SENDING) {
+        call_list_remove(&link->sent, call); /* its answer may be quicker than who sends it */
         link->in_flight -= call->bytes;
     }
     call->state = CALL_DONE;
@@ -200,6 +201,8 @@ static void on_closed(struct wire_conn *conn, const struct hf_error *why, void *
     if (conn != link->conn)
         return;
     pthread_mutex_lock(&link->mutex);
+    while (link->sending) /* a caller's thread, which does not wait for the network */
+        pthread_cond_wait(&link->changed, &link->mutex);
     link->conn = NULL;
     if (link->state == LINK_LEAVING)
         lost(link, &link->why);
@@ -308,9 +311,11 @@ static void send_cancel(struct link *link)
         link_send_own(link, &request);
 }
 
+/* On the loop's thread, or on that of the call's owner. */
 static void send_call(struct link *link, struct call *call)
 {
     Holdfast__Wire__Frame frame = HOLDFAST__WIRE__FRAME__INIT;
+    struct wire_conn *conn = wire_conn_ref(link->conn);
     struct hf_error why;
     int rc;
 
@@ -325,8 +330,11 @@ static void send_call(struct link *link, struct call *call)
     frame.body_case = HOLDFAST__WIRE__FRAME__BODY_REQUEST;
     frame.request = call->request;
     pthread_mutex_unlock(&link->mutex);
-    rc = wire_conn_send(link->conn, &frame, &why);
+    rc = wire_conn_send(conn, &frame, &why);
+    wire_conn_unref(conn);
     pthread_mutex_lock(&link->mutex);
+    if (call->state != CALL_SENDING)
+        return;
     call->state = CALL_SENT;
     if (rc == HF_TOOBIG || rc == HF_NOMEM)
         link_fail(link, call, &why);
@@ -412,6 +420,27 @@ static bool look_after_parts(struct link *link)
     return true;
 }
 
+/* Nobody else acts, and nothing is to be done before it. */
+static bool may_send_now(const struct link *link, const struct call *call)
+{
+    return link->state == LINK_UP && !link->acting && !link->stopping && link->ncancels == 0 &&
+           link->queue.first == call && has_room_for(link, call);
+}
+
+bool link_send_now(struct link *link, struct call *call)
+{
+    if (!may_send_now(link, call))
+        return false;
+    link->acting = link->sending = true;
+    link->again = false;
+    send_call(link, call);
+    link->acting = link->sending = false;
+    pthread_cond_broadcast(&link->changed);
+    if (link->again)
+        link_kick(link);
+    return true;
+}
+
 static bool do_up(struct link *link, int64_t now)
 {
     struct call *call = link->queue.first;
@@ -483,11 +512,13 @@ static void set_timer(struct link *link)
 static void act(struct link *link)
 {
     pthread_mutex_lock(&link->mutex);
-    if (!link->acting) {
+    if (link->acting) {
+        link->again = true;
+    } else {
         link->acting = true;
         while (do_next(link))
             ;
-        link->acting = false;
+        link->acting = link->again = false;
         set_timer(link);
     }
     pthread_mutex_unlock(&link->mutex);

@@ -17,6 +17,8 @@
 
 /** Asks the loop's thread to look at everything; any thread. */
 void link_kick(struct link *link);
+/** Sends a call that was just queued, on the thread of its caller. False: that is the loop's business now. */
+bool link_send_now(struct link *link, struct call *call);
 /** Changes the state; asserts that it is drawn. `due`: see struct link. */
 void link_to(struct link *link, enum link_state state, int64_t due);
 /** Ends the connection; the loss itself comes with closed(). The loop's thread. */
