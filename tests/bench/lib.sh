@@ -8,8 +8,9 @@
 #   attach N POINT  mounts it at POINT, as the Nth mount of the same tree
 #   detach N POINT  ends that mount
 #   stop            ends its servers
+#   store           the URL of the store, where hosts can name one
 #   attached_at     where a mount is found, when that is not POINT
-# mounts is how many mounts of one tree it may have. They find in
+# mounts is how many mounts of one tree it may have; lasting, whether what is in it outlives a mount. They find in
 #   $name   the system's name       $state  a directory of its own for files of its processes
 #   $data   a directory of its own on the medium that all systems share
 # shellcheck shell=bash
@@ -125,6 +126,7 @@ quietly() {
 # --- what a system is unless it says otherwise ---------------------------------------------------------------
 
 mounts=1
+lasting=true
 
 lacks() {
     local program
@@ -136,6 +138,7 @@ lacks() {
 missing() { :; }
 start() { :; }
 stop() { end_all; }
+store() { :; }
 attached_at() { echo "$2"; }
 
 detach() {

@@ -4,7 +4,7 @@ import json
 import statistics
 
 # Of these, less is better.
-COSTS = {"us", "bytes", "ratio"}
+COSTS = {"us", "bytes", "ratio", "MiB"}
 
 
 class Spread:
@@ -45,6 +45,13 @@ class Results:
         for path in paths:
             with open(path, encoding="utf-8") as file:
                 self._add(json.load(file))
+
+    def write(self, path):
+        """As one file, in which each run is a line. Of several files only the last tells where it was measured."""
+        with open(path, "w", encoding="utf-8") as file:
+            head = {**self.about[-1], "systems": self.systems}
+            file.write(json.dumps(head, indent=1)[:-2] + ',\n "runs": [\n')
+            file.write(",\n".join(json.dumps(run) for run in self.runs) + "\n ]\n}\n")
 
     def _add(self, data):
         measured = {(run["system"], run["workload"], run["scale"]) for run in data["runs"]}
@@ -87,6 +94,15 @@ class Results:
                 found[run["round"]] = value
         return found
 
+    def measured_systems(self):
+        return [name for name, about in self.systems.items() if "left_out" not in about]
+
+    def scales(self, workload):
+        return sorted({run["scale"] for run in self.runs if run["workload"] == workload})
+
+    def is_cost(self, figure):
+        return self.unit(figure) in COSTS
+
     def unit(self, figure):
         workload, _, name = figure.partition("@")[0].partition(".")
         return self.figures(workload).get(name, "us")
@@ -97,7 +113,7 @@ class Results:
     def times_as_fast(self, system, figure, against, against_figure=None):
         """By how much a system is better than the best of others (or than itself at another figure), by round."""
         own = self.values(system, figure)
-        cost = self.unit(figure) in COSTS
+        cost = self.is_cost(figure)
         ratios = []
         for turn, value in own.items():
             others = [self.values(other, against_figure or figure).get(turn) for other in against]

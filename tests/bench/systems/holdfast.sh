@@ -9,6 +9,7 @@ esac
 case $name in
 holdfast-server*)
     mounts=2
+    store() { echo "holdfast://127.0.0.1:$(port)?cert=$state/host-${1:-1}.pem"; }
     about() { echo "through a server on loopback (TLS 1.3), $durability"; }
     ;;
 *) about() { echo "a store in a file, $durability" ; } ;;
@@ -25,7 +26,8 @@ start() {
         "$holdfast" cert issue "host-$host" --role agent --dir "$state/pki" -o "$state/host-$host.pem" >>"$state/pki.log"
     done
     # shellcheck disable=SC2086
-    daemon server "$holdfast" serve --store "sqlite:$data/store.db" --listen 127.0.0.1:0 --pki "$state/pki" $relaxed
+    daemon server "$holdfast" serve --store "sqlite:$data/store.db" --listen 127.0.0.1:0 --pki "$state/pki" \
+        --max-host-connections 80 $relaxed
     await 30 port >/dev/null || { cat "$state/server.log" >&2; return 1; }
 }
 
@@ -37,7 +39,7 @@ port() {
 attach() {
     local options=() store=sqlite:$data/store.db
     case $name in
-    holdfast-server*) store="holdfast://127.0.0.1:$(port)?cert=$state/host-$1.pem" ;;
+    holdfast-server*) store=$(store "$1") ;;
     *-strict) options=(-o strict) ;;
     esac
     daemon "mount-$1" env "XDG_DATA_HOME=$state/host-$1" "$holdfast" mount -f --store "$store" "${options[@]}" "$2"

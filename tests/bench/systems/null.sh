@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
+lasting=false
+
 about() { echo "tests/bench/nullfs.c: in memory behind FUSE, cached for as long as Holdfast's; nothing is durable"; }
 missing() { [ -x "$nullfs" ] || echo "build it first: $nullfs"; }
 
