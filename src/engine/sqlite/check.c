@@ -308,6 +308,29 @@ static void check_collection(struct check *check)
     check_number(check, "found", "SELECT count(*) FROM found", 0);
 }
 
+/* Every object that is said to be in object_key is, and nothing else. */
+static void check_keys(struct check *check)
+{
+    struct fresh_range range;
+    char sql[200];
+
+    check_number(check, "indexed", "SELECT count(*) FROM indexed", 1);
+    if (fresh_read_range(check->reader, &range, &check->error) != HF_OK) {
+        find(check, HF_CORRUPT, "indexed", check->error.message);
+        return;
+    }
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) - (SELECT count(*) FROM object_key) FROM object WHERE seq <= %llu",
+             (unsigned long long)range.indexed);
+    check_number(check, "object_key", sql, 0);
+    snprintf(
+        sql, sizeof sql,
+        "SELECT count(*) FROM object o WHERE seq <= %llu AND NOT EXISTS (SELECT 1 FROM object_key k"
+        " WHERE k.key = o.key AND k.seq = o.seq)",
+        (unsigned long long)range.indexed);
+    check_number(check, "object_key", sql, 0);
+}
+
 static void check_all_rows(struct check *check)
 {
     check_rows(check, QUERY_SESSION_ALL, "session", SESSION_ROW_COLUMNS - 1, look_at_session);
@@ -323,6 +346,7 @@ static void check_all_rows(struct check *check)
     check_rows(check, QUERY_RESCUE_ALL, "rescue", 10, NULL);
     check_rows(check, QUERY_SETTING_ALL, "setting", 2, NULL);
     check_rows(check, QUERY_QUARANTINE_ALL, "quarantine", 8, NULL);
+    check_keys(check);
     check_collection(check);
     check_counts(check);
 }

@@ -20,8 +20,6 @@
  * (wait_while_busy() in db.c), and nobody queues for them. */
 #define GAP_FROM_NS 1000000
 #define GAP_NS 2500000
-/* Pages in the log from which on we wait until they are copied: well before others would have to. */
-#define TIDY_PAGES 1024
 /* What of the marks may be left for the switch to write, and of what was found to look through. */
 #define SWITCH_PAGES 32
 #define SWITCH_FOUND 8192
@@ -32,6 +30,7 @@ int collect_do(struct collect_write *step,
                int (*run)(struct write *, struct transaction *, struct hf_error *),
                struct hf_error *err)
 {
+    struct medium *medium = &step->collector->store->medium;
     int rc;
 
     step->write.run = run;
@@ -39,7 +38,8 @@ int collect_do(struct collect_write *step,
     rc = writer_do(&step->collector->store->writer, &step->write, err);
     if (step->began != 0 && pace_note(&step->collector->pace, step->began) > GAP_FROM_NS)
         pace_leave_gap(GAP_NS);
-    medium_tidy(&step->collector->store->medium, TIDY_PAGES);
+    /* We wait until they are copied, well before others would have to. */
+    medium_tidy(medium, medium->checkpoint_pages / 4);
     return rc;
 }
 
@@ -568,6 +568,7 @@ static int open_reader(struct collector *collector, struct hf_error *err)
                        "PRAGMA query_only=1; PRAGMA cache_size=-8192; PRAGMA cell_size_check=1;"
                        "PRAGMA temp_store=MEMORY",
                        err);
+    collector->db.fresh = &store->fresh;
     return rc;
 }
 

@@ -281,10 +281,9 @@ static int sum_columns(const char *table, sqlite3_stmt *statement, int first, in
     return checksum_end(&sum, ret_sum);
 }
 
-/* `more`: NULL, or a value that is bound before the checksum. */
-static int run_summed(struct db *db, enum query query, const char *table,
-                      const struct db_value *values, size_t n, const struct db_value *more,
-                      struct hf_error *err)
+int db_run_summed_with(struct db *db, enum query query, const char *table,
+                       const struct db_value *values, size_t n, const struct db_value *more,
+                       size_t nmore, struct hf_error *err)
 {
     sqlite3_stmt *statement = NULL;
     int at = (int)n + 1;
@@ -297,8 +296,8 @@ static int run_summed(struct db *db, enum query query, const char *table,
     rc = db_start(db, query, values, n, &statement, err);
     if (rc != HF_OK)
         return rc;
-    if (more)
-        code = bind(statement, at++, more);
+    for (size_t i = 0; i < nmore && code == SQLITE_OK; i++)
+        code = bind(statement, at++, &more[i]);
     if (code == SQLITE_OK)
         code = sqlite3_bind_int64(statement, at, sum);
     rc = code == SQLITE_OK ? db_next(db, statement, err) : db_fail(db, code, err);
@@ -309,14 +308,7 @@ static int run_summed(struct db *db, enum query query, const char *table,
 int db_run_summed(struct db *db, enum query query, const char *table, const struct db_value *values,
                   size_t n, struct hf_error *err)
 {
-    return run_summed(db, query, table, values, n, NULL, err);
-}
-
-int db_run_summed_with(struct db *db, enum query query, const char *table,
-                       const struct db_value *values, size_t n, struct db_value more,
-                       struct hf_error *err)
-{
-    return run_summed(db, query, table, values, n, &more, err);
+    return db_run_summed_with(db, query, table, values, n, DB_NO_VALUES, err);
 }
 
 int db_verify(sqlite3_stmt *statement, const char *table, int first, int columns,

@@ -15,11 +15,17 @@
 #include "object/object.h"
 #include "sql.h"
 
+struct fresh;
+struct fresh_range;
+
 /** All zero is a connection that is not open. */
 struct db {
     sqlite3 *handle;
     sqlite3_stmt *statements[QUERY_COUNT];
-    uint64_t executed; /**< statements run, for measurements */
+    uint64_t executed;   /**< statements run, for measurements */
+    struct fresh *fresh; /**< that helps it to find objects, or NULL */
+    const struct fresh_range
+        *range; /**< the writer's: of its transaction, and `fresh` is up to it */
 };
 
 enum db_type { DB_NULL, DB_INT, DB_TEXT, DB_BLOB };
@@ -74,10 +80,10 @@ int db_run(struct db *db, enum query query, const struct db_value *values, size_
 /** The same, with the checksum of the values as a row of `table` bound after them. */
 int db_run_summed(struct db *db, enum query query, const char *table, const struct db_value *values,
                   size_t n, struct hf_error *err);
-/** The same, with one more value, which the checksum does not cover, between the two. */
+/** The same, with more values, which the checksum does not cover, between the two. */
 int db_run_summed_with(struct db *db, enum query query, const char *table,
-                       const struct db_value *values, size_t n, struct db_value more,
-                       struct hf_error *err);
+                       const struct db_value *values, size_t n, const struct db_value *more,
+                       size_t nmore, struct hf_error *err);
 
 /** Ends a transaction of which nothing is to be kept, if there is one. */
 void db_end(struct db *db);

@@ -333,8 +333,8 @@ static void ring(void *arg, unsigned hosts)
 
 static int open_for_writing(struct sqlite_store *store, struct hf_error *err)
 {
-    int rc =
-        writer_open(&store->writer, store->path, store->vfs, &store->medium, store->clock, err);
+    int rc = writer_open(&store->writer, store->path, store->vfs, &store->medium, &store->fresh,
+                         store->clock, err);
 
     if (rc == HF_OK)
         rc = schema_upgrade(&store->writer.db, false, err);
@@ -398,7 +398,8 @@ int sqlite_store_open(const char *path, unsigned flags, const struct store_creat
     store->vfs = store->vfs_name[0] ? store->vfs_name : NULL;
     writer_init(&store->writer);
     medium_init(&store->medium);
-    readers_init(&store->readers, store->path, store->vfs);
+    fresh_init(&store->fresh);
+    readers_init(&store->readers, store->path, store->vfs, &store->fresh);
     bases_init(&store->bases);
     bell_init(&store->bell);
     roster_init(&store->roster, store->clock);
@@ -423,6 +424,7 @@ static void sqlite_close(struct store *base)
     readers_release(&store->readers);
     bases_release(&store->bases);
     writer_close(&store->writer);
+    fresh_release(&store->fresh);
     limits_free(&store->limits);
     medium_close(&store->medium);
     free(store);

@@ -18,7 +18,7 @@
  *     collect.[ch]  collections of garbage            collection.[ch]  how far one is
  *     mark.[ch] marks.[ch] sweep.[ch] pace.[ch]       its parts
  *     loose.[ch]    what has been put and is not referred to yet
- *     known.[ch] bases.[ch]   what is remembered of objects
+ *     fresh.[ch] known.[ch] bases.[ch]   what is remembered of objects
  *     session_row.[ch]  rows shared by those above
  *     writer.[ch] readers.[ch] medium.[ch] db.[ch] schema.[ch]   SQLite
  */
@@ -45,6 +45,7 @@ struct sqlite_store {
     struct writer writer;
     struct medium medium;
     struct readers readers;
+    struct fresh fresh;
     struct bases bases;
     struct bell bell;
     struct roster roster;

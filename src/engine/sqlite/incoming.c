@@ -56,11 +56,63 @@ static int damaged(const struct object_id *id, struct hf_error *err)
 
 /* --- rows --------------------------------------------------------------------------------------- */
 
-int object_seek(struct db *db, const struct collection *collection, const struct object_id *id,
-                uint64_t *ret_seq, enum object_kind *ret_kind, struct hf_error *err)
+/* Starts a query for the rows that have an object's key. Unless `surely`, it may overlook the newest ones. */
+static int start_seek(struct db *db, bool whole, const struct object_id *id, bool surely,
+                      sqlite3_stmt **ret_statement, struct hf_error *err)
 {
+    const struct fresh_range *range = db->range;
+    uint64_t seqs[FRESH_CANDIDATES] = {0};
+    struct fresh_range read = {0};
+    int rc = HF_OK, n = -1;
+
+    if (surely && !range) {
+        rc = fresh_read_range(db, &read, err);
+        if (rc == HF_OK && db->fresh)
+            rc = fresh_extend(db->fresh, db, &read, err);
+        range = &read;
+    }
+    if (rc != HF_OK)
+        return rc;
+    if (db->fresh)
+        n = fresh_find(db->fresh, key_of(id), range, seqs);
+    if (n < 0 && range)
+        return db_start(db, whole ? QUERY_OBJECT_GET_SLOWLY : QUERY_OBJECT_SEEK_SLOWLY,
+                        DB_VALUES(db_int(key_of(id)), db_uint(range->indexed)), ret_statement, err);
+    return db_start(db, whole ? QUERY_OBJECT_GET : QUERY_OBJECT_SEEK,
+                    DB_VALUES(db_int(key_of(id)), db_uint(seqs[0]), db_uint(seqs[1])),
+                    ret_statement, err);
+}
+
+/* Looks for something: with what is remembered first and, when that leads nowhere, surely. Both in one snapshot. */
+typedef int (*look_fn)(struct db *db, bool surely, void *arg, struct hf_error *err);
+
+static int look(struct db *db, look_fn pass, void *arg, struct hf_error *err)
+{
+    bool alone = sqlite3_get_autocommit(db->handle) != 0;
+    int rc = pass(db, db->range != NULL, arg, err);
+
+    if (rc != 0 || db->range)
+        return rc;
+    if (alone && (rc = db_run(db, QUERY_BEGIN_READ, DB_NO_VALUES, err)) != HF_OK)
+        return rc;
+    rc = pass(db, true, arg, err);
+    if (alone) /* a statement that is on a row keeps its snapshot */
+        db_run(db, QUERY_COMMIT, DB_NO_VALUES, NULL);
+    return rc;
+}
+
+struct seeking {
+    const struct collection *collection;
+    const struct object_id *id;
+    uint64_t seq;
+    enum object_kind kind;
+};
+
+static int seek(struct db *db, bool surely, void *arg, struct hf_error *err)
+{
+    struct seeking *seeking = arg;
     DB_STATEMENT_AUTO *statement = NULL;
-    int rc = db_start(db, QUERY_OBJECT_SEEK, DB_VALUES(db_int(key_of(id))), &statement, err);
+    int rc = start_seek(db, false, seeking->id, surely, &statement, err);
 
     if (rc != HF_OK)
         return rc;
@@ -68,14 +120,27 @@ int object_seek(struct db *db, const struct collection *collection, const struct
         int64_t kind = db_column_int(statement, 2);
         uint64_t seq = db_column_uint(statement, 0);
 
-        if (kind < 0 || !rest_equal(id, db_column_blob(statement, 1)))
+        if (kind < 0 || !rest_equal(seeking->id, db_column_blob(statement, 1)))
             continue;
-        rc = collection_shows(collection, db, seq, err);
+        rc = collection_shows(seeking->collection, db, seq, err);
         if (rc == 0)
             continue;
-        *ret_seq = seq;
-        *ret_kind = (enum object_kind)kind;
+        seeking->seq = seq;
+        seeking->kind = (enum object_kind)kind;
         return rc;
+    }
+    return rc;
+}
+
+int object_seek(struct db *db, const struct collection *collection, const struct object_id *id,
+                uint64_t *ret_seq, enum object_kind *ret_kind, struct hf_error *err)
+{
+    struct seeking seeking = {.collection = collection, .id = id};
+    int rc = look(db, seek, &seeking, err);
+
+    if (rc == 1) {
+        *ret_seq = seeking.seq;
+        *ret_kind = seeking.kind;
     }
     return rc;
 }
@@ -139,7 +204,7 @@ static int write_head(struct db *db, enum query query, const struct object_row *
         db_uint(row->generation),
     };
 
-    return db_run_summed_with(db, query, "object", columns, 7, db_uint(row->seq), err);
+    return db_run_summed_with(db, query, "object", columns, 7, DB_VALUES(db_uint(row->seq)), err);
 }
 
 int object_row_hide(struct db *db, const struct object_row *row, struct hf_error *err)
@@ -165,7 +230,7 @@ int object_rows_of(struct db *db, const struct object_id *id, uint64_t *ret_seqs
 {
     DB_STATEMENT_AUTO *statement = NULL;
     int n = 0;
-    int rc = db_start(db, QUERY_OBJECT_SEEK, DB_VALUES(db_int(key_of(id))), &statement, err);
+    int rc = start_seek(db, false, id, true, &statement, err);
 
     while (rc == HF_OK && n < max && (rc = db_next(db, statement, err)) == 1) {
         if (rest_equal(id, db_column_blob(statement, 1)))
@@ -236,28 +301,52 @@ int object_read_row(struct db *db, const struct object_hasher *hasher, const str
     return rc;
 }
 
+struct finding {
+    const struct collection *collection;
+    const struct object_id *id;
+    bool hidden;
+    sqlite3_stmt *statement; /* on the row, once it was found */
+    struct object_row row;
+};
+
+static int find(struct db *db, bool surely, void *arg, struct hf_error *err)
+{
+    struct finding *finding = arg;
+    struct object_row *row = &finding->row;
+    int rc;
+
+    db_done(finding->statement);
+    finding->statement = NULL;
+    rc = start_seek(db, true, finding->id, surely, &finding->statement, err);
+    if (rc != HF_OK)
+        return rc;
+    while ((rc = db_next(db, finding->statement, err)) == 1) {
+        if (!rest_equal(finding->id, db_column_blob(finding->statement, 2)))
+            continue;
+        rc = object_row_take_head(finding->statement, row, err);
+        if (rc != HF_OK)
+            return rc;
+        if (row->hidden && !finding->hidden)
+            continue;
+        rc = finding->collection ? collection_shows(finding->collection, db, row->seq, err) : 1;
+        if (rc != 0)
+            return rc;
+    }
+    return rc;
+}
+
 /* Finds the row of an object, or with `hidden` whatever row has its content: 1 and `*ret_statement` is on it, 0,
  * or a failure. */
 static int find_row(struct db *db, const struct collection *collection, const struct object_id *id,
                     bool hidden, sqlite3_stmt **ret_statement, struct object_row *ret_row,
                     struct hf_error *err)
 {
-    int rc = db_start(db, QUERY_OBJECT_GET, DB_VALUES(db_int(key_of(id))), ret_statement, err);
+    struct finding finding = {.collection = collection, .id = id, .hidden = hidden};
+    int rc = look(db, find, &finding, err);
 
-    if (rc != HF_OK)
-        return rc;
-    while ((rc = db_next(db, *ret_statement, err)) == 1) {
-        if (!rest_equal(id, db_column_blob(*ret_statement, 2)))
-            continue;
-        rc = object_row_take_head(*ret_statement, ret_row, err);
-        if (rc != HF_OK)
-            return rc;
-        if (ret_row->hidden && !hidden)
-            continue;
-        rc = collection ? collection_shows(collection, db, ret_row->seq, err) : 1;
-        if (rc != 0)
-            return rc;
-    }
+    *ret_statement = finding.statement;
+    if (rc == 1)
+        *ret_row = finding.row;
     return rc;
 }
 
@@ -519,9 +608,11 @@ static int base_is_there(struct transaction *transaction, const struct base *bas
 
 static int insert_row(struct transaction *transaction, const struct object *object,
                       enum object_encoding encoding, uint64_t base_seq, struct slice packed,
-                      struct hf_error *err)
+                      uint64_t *ret_seq, struct hf_error *err)
 {
     struct db *db = transaction->db;
+    uint64_t seq = transaction->writer->range.newest + 1;
+    int rc;
     const struct db_value columns[] = {
         db_int(key_of(&object->id)),
         db_blob(object->id.bytes + KEY_SIZE, REST_SIZE),
@@ -532,30 +623,36 @@ static int insert_row(struct transaction *transaction, const struct object *obje
         db_uint(transaction->writer->generation),
     };
 
-    return db_run_summed_with(db, QUERY_OBJECT_INSERT, "object", columns, 7,
-                              db_blob(packed.data, packed.len), err);
+    rc = db_run_summed_with(db, QUERY_OBJECT_INSERT, "object", columns, 7,
+                            DB_VALUES(db_blob(packed.data, packed.len), db_uint(seq)), err);
+    if (rc != HF_OK)
+        return rc;
+    writer_note_row(transaction->writer, key_of(&object->id), seq);
+    *ret_seq = seq;
+    return HF_OK;
 }
 
 static int insert_plain(struct transaction *transaction, const struct object *object,
-                        struct hf_error *err)
+                        uint64_t *ret_seq, struct hf_error *err)
 {
     BUF_AUTO packed = {0};
     enum object_encoding encoding;
 
     if (object_pack(object->content, slice_of(NULL, 0), &packed, &encoding) != HF_OK)
         return hf_fail(err, HF_NOMEM, "out of memory");
-    return insert_row(transaction, object, encoding, 0, buf_slice(&packed), err);
+    return insert_row(transaction, object, encoding, 0, buf_slice(&packed), ret_seq, err);
 }
 
 static int insert_packed(const struct incoming *incoming, struct transaction *transaction, size_t i,
-                         struct hf_error *err)
+                         uint64_t *ret_seq, struct hf_error *err)
 {
     const struct incoming_object *packing = &incoming->packing[i];
     struct slice packed = {incoming->lanes[packing->lane].data + packing->packed_at,
                            packing->packed_len};
     uint64_t base_seq = packing->base ? packing->base->seq : 0;
 
-    return insert_row(transaction, &incoming->objects[i], packing->encoding, base_seq, packed, err);
+    return insert_row(transaction, &incoming->objects[i], packing->encoding, base_seq, packed,
+                      ret_seq, err);
 }
 
 static int insert_new(struct incoming *incoming, struct transaction *transaction, size_t i,
@@ -572,14 +669,12 @@ static int insert_new(struct incoming *incoming, struct transaction *transaction
     if (rc == 0)
         packing->packed = false; /* its base has gone */
     if (packing->packed)
-        rc = insert_packed(incoming, transaction, i, err);
+        rc = insert_packed(incoming, transaction, i, ret_seq, err);
     else
-        rc = insert_plain(transaction, object, err);
-    if (rc != HF_OK)
-        return rc;
-    *ret_seq = (uint64_t)sqlite3_last_insert_rowid(transaction->db->handle);
-    packing->seq = *ret_seq;
-    return HF_OK;
+        rc = insert_plain(transaction, object, ret_seq, err);
+    if (rc == HF_OK)
+        packing->seq = *ret_seq;
+    return rc;
 }
 
 static int insert_one(struct incoming *incoming, struct transaction *transaction, size_t i,

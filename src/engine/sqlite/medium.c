@@ -27,10 +27,15 @@ void medium_init(struct medium *medium)
 
 int medium_open(struct medium *medium, const char *path, const char *vfs, struct hf_error *err)
 {
+    int64_t page_size = 0;
     int rc = open_connection(path, vfs, &medium->sync_db, err);
 
     if (rc == HF_OK)
         rc = open_connection(path, vfs, &medium->checkpoint_db, err);
+    if (rc == HF_OK)
+        rc = db_number(&medium->checkpoint_db, "PRAGMA page_size", &page_size, err);
+    if (rc == HF_OK && page_size >= 512)
+        medium->checkpoint_pages = (int)(MEDIUM_CHECKPOINT_BYTES / page_size);
     if (rc == HF_OK) /* one who is in the way of a checkpoint is not worth waiting for */
         sqlite3_busy_timeout(medium->checkpoint_db.handle, 20);
     return rc;
@@ -166,7 +171,7 @@ static void checkpoint_once(struct medium *medium)
     checkpoint(medium, SQLITE_CHECKPOINT_PASSIVE);
     /* Under an unbroken load the log is never copied to its end beside the writers; then they wait for
      * the little that is left. */
-    if (pages > 2 * MEDIUM_CHECKPOINT_PAGES) {
+    if (pages > 2 * medium->checkpoint_pages) {
         sync_file(medium);
         checkpoint(medium, SQLITE_CHECKPOINT_PASSIVE);
         checkpoint(medium, SQLITE_CHECKPOINT_RESTART);
@@ -194,7 +199,7 @@ static void *checkpoint_thread(void *arg)
 void medium_log_grew(struct medium *medium, int pages)
 {
     atomic_store(&medium->log_length, pages);
-    if (pages < MEDIUM_CHECKPOINT_PAGES)
+    if (pages < medium->checkpoint_pages)
         return;
     pthread_mutex_lock(&medium->lock);
     medium->log_pages = pages;

@@ -18,12 +18,13 @@
 
 #include "engine/sqlite/db.h"
 
-/** Pages in the log at which a checkpoint is made, beside the writers. */
-#define MEDIUM_CHECKPOINT_PAGES 4096
+/** Bytes of pages in the log at which a checkpoint is made, beside the writers. */
+#define MEDIUM_CHECKPOINT_BYTES (16 << 20)
 
 struct medium {
     struct db sync_db; /**< used by the one whose turn it is (`syncing`) */
     struct db checkpoint_db;
+    int checkpoint_pages; /**< the same in pages */
     atomic_bool failed;
     atomic_int log_length; /**< pages in the log after the newest transaction of this handle */
     atomic_uint_fast64_t committed; /**< number of the newest transaction of this handle */

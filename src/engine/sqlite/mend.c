@@ -102,7 +102,9 @@ static int mend_row(struct mend_write *mend, struct transaction *transaction, ui
         return rewrite(mend, transaction, seq, hidden, row.kind, buf_slice(&content), err);
     if (mend->good)
         return rewrite(mend, transaction, seq, hidden, mend->good->kind, mend->good->content, err);
-    return db_run(transaction->db, QUERY_OBJECT_DELETE, DB_VALUES(db_uint(seq)), err);
+    rc = writer_settle(transaction->writer, err); /* so that the number is not used again */
+    return rc == HF_OK ? db_run(transaction->db, QUERY_OBJECT_DELETE, DB_VALUES(db_uint(seq)), err)
+                       : rc;
 }
 
 static int run_mend(struct write *write, struct transaction *transaction, struct hf_error *err)

@@ -4,9 +4,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-void readers_init(struct readers *readers, const char *path, const char *vfs)
+void readers_init(struct readers *readers, const char *path, const char *vfs, struct fresh *fresh)
 {
-    *readers = (struct readers){.path = path, .vfs = vfs};
+    *readers = (struct readers){.path = path, .vfs = vfs, .fresh = fresh};
     pthread_mutex_init(&readers->lock, NULL);
     pthread_cond_init(&readers->returned, NULL);
 }
@@ -45,6 +45,7 @@ static int make_reader(struct readers *readers, struct db **ret_db, struct hf_er
         free_reader(db);
         return rc;
     }
+    db->fresh = readers->fresh;
     *ret_db = db;
     return HF_OK;
 }

@@ -12,13 +12,14 @@
 struct readers {
     const char *path;
     const char *vfs;
+    struct fresh *fresh;  /**< for each of them */
     pthread_mutex_t lock; /**< guards what follows; nothing is acquired under it */
     pthread_cond_t returned;
     unsigned made, idle;
     struct db *stack[READERS_MAX]; /**< the idle ones, the last used on top */
 };
 
-void readers_init(struct readers *readers, const char *path, const char *vfs);
+void readers_init(struct readers *readers, const char *path, const char *vfs, struct fresh *fresh);
 /** No reader may be in use. */
 void readers_release(struct readers *readers);
 

@@ -11,7 +11,7 @@
 
 #define HEADER_SIZE 100
 #define MAGIC "SQLite format 3"
-#define PAGE_SIZE 4096
+#define PAGE_SIZE 1024
 #define TRIES_MAX 5000
 
 /* --- whose file it is ------------------------------------------------------------------------------- */

@@ -26,12 +26,13 @@ void writer_init(struct writer *writer)
 }
 
 int writer_open(struct writer *writer, const char *path, const char *vfs, struct medium *medium,
-                const struct clock *clock, struct hf_error *err)
+                struct fresh *fresh, const struct clock *clock, struct hf_error *err)
 {
     int rc;
 
     writer->medium = medium;
     writer->clock = clock;
+    writer->fresh = fresh;
     rc = log_vfs_register(&writer->vfs, vfs, err);
     if (rc == HF_OK)
         rc = db_open(path, SQLITE_OPEN_READWRITE, writer->vfs.name, &writer->db, err);
@@ -42,6 +43,8 @@ int writer_open(struct writer *writer, const char *path, const char *vfs, struct
                        "PRAGMA cell_size_check=1; PRAGMA journal_size_limit=67108864;"
                        "PRAGMA cache_spill=0",
                        err);
+    writer->db.fresh = fresh;
+    writer->db.range = &writer->range;
     if (rc == HF_OK)
         sqlite3_wal_hook(writer->db.handle, note_log_pages, writer);
     return rc;
@@ -66,7 +69,22 @@ static void roll_back(struct writer *writer)
 {
     writer->known = false;
     known_clear(&writer->known_objects); /* it may know what was added just now */
+    fresh_clear(writer->fresh);          /* the same */
     db_end(&writer->db);
+}
+
+/* Takes in what others have added. */
+static int refresh_range(struct writer *writer, struct hf_error *err)
+{
+    struct fresh_range range;
+    int rc = fresh_read_range(&writer->db, &range, err);
+
+    if (rc != HF_OK)
+        return rc;
+    if (range.newest < writer->collection.newest)
+        range.newest = writer->collection.newest;
+    writer->range = range;
+    return fresh_extend(writer->fresh, &writer->db, &range, err);
 }
 
 /* Reads what is kept between transactions, when anybody else has written since. */
@@ -96,9 +114,23 @@ static int refresh(struct writer *writer, struct hf_error *err)
     writer->generation = db_column_uint(statement, 6);
     writer->hosts = (unsigned)db_column_uint(statement, 7);
     writer->epoch++;
+    rc = refresh_range(writer, err);
+    if (rc != HF_OK)
+        return rc;
     writer->data_version = version;
     writer->known = true;
     return HF_OK;
+}
+
+void writer_note_row(struct writer *writer, int64_t key, uint64_t seq)
+{
+    fresh_add(writer->fresh, key, writer->range.newest, seq);
+    writer->range.newest = seq;
+}
+
+int writer_settle(struct writer *writer, struct hf_error *err)
+{
+    return fresh_settle(writer->fresh, &writer->db, &writer->range, err);
 }
 
 int writer_move_collection(struct writer *writer, const struct collection *next, bool bump,
@@ -117,6 +149,8 @@ int writer_move_collection(struct writer *writer, const struct collection *next,
     if (rc != HF_OK)
         return rc;
     writer->collection = *next; /* for those that share this transaction */
+    if (writer->range.newest < next->newest)
+        writer->range.newest = next->newest;
     if (bump) {
         writer->sweeps = row.sweeps;
         writer->generation = row.generation;
@@ -149,6 +183,8 @@ static int begin(struct writer *writer, struct transaction *ret_transaction, str
     rc = db_run(&writer->db, QUERY_BEGIN, DB_NO_VALUES, err);
     if (rc == HF_OK)
         rc = refresh(writer, err);
+    if (rc == HF_OK && writer->range.newest - writer->range.indexed >= FRESH_MAX)
+        rc = writer_settle(writer, err);
     if (rc != HF_OK) {
         roll_back(writer);
         return rc;

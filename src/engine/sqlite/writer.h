@@ -22,6 +22,7 @@
 
 #include "engine/sqlite/collection.h"
 #include "engine/sqlite/db.h"
+#include "engine/sqlite/fresh.h"
 #include "engine/sqlite/known.h"
 #include "engine/sqlite/log_vfs.h"
 #include "engine/sqlite/medium.h"
@@ -65,6 +66,9 @@ struct writer {
     uint64_t sweeps, generation;
     struct collection collection;
     struct known known_objects;
+    struct fresh *fresh;
+    struct fresh_range
+        range;       /**< as of the transaction; newest: no object has had a larger number */
     uint64_t writes; /**< for measurements */
     /** That were begun; counted by the leader, read by anyone. */
     atomic_uint_fast64_t transactions;
@@ -82,7 +86,7 @@ struct writer {
 
 void writer_init(struct writer *writer);
 int writer_open(struct writer *writer, const char *path, const char *vfs, struct medium *medium,
-                const struct clock *clock, struct hf_error *err);
+                struct fresh *fresh, const struct clock *clock, struct hf_error *err);
 /** Accepts one that was not opened. */
 void writer_close(struct writer *writer);
 
@@ -91,6 +95,11 @@ int writer_do(struct writer *writer, struct write *write, struct hf_error *err);
 
 /** Within a transaction: what the leader keeps is to be read anew (hosts or sweeps changed). */
 void writer_forget(struct writer *writer);
+/** Within a transaction: an object with this key was added, with the number after the newest. */
+void writer_note_row(struct writer *writer, int64_t key, uint64_t seq);
+/** Within a transaction: brings object_key up to date. No number up to the newest is used again from then on, whatever
+ *  becomes of its row. */
+int writer_settle(struct writer *writer, struct hf_error *err);
 /** Within a transaction: moves the collection on. With `bump`, all processes forget what they remember of objects,
  *  and new objects belong to a new generation. */
 int writer_move_collection(struct writer *writer, const struct collection *next, bool bump,

@@ -34,10 +34,35 @@ DELETE FROM setting WHERE name = ?1
 
 -- Objects -----------------------------------------------------------------------------------------
 
+-- Rows of objects with the key ?1: those that object_key leads to, and either ?2 and ?3 if they are such (fresh.h) or
+-- whatever comes after ?2. A row may be given twice.
 -- name: object_seek
-SELECT seq, rest, kind FROM object WHERE key = ?1
+SELECT o.seq, o.rest, o.kind FROM object_key k CROSS JOIN object o ON o.seq = k.seq WHERE k.key = ?1
+    UNION ALL SELECT seq, rest, kind FROM object WHERE seq = ?2 AND key = ?1
+    UNION ALL SELECT seq, rest, kind FROM object WHERE seq = ?3 AND key = ?1
+-- name: object_seek_slowly
+SELECT o.seq, o.rest, o.kind FROM object_key k CROSS JOIN object o ON o.seq = k.seq WHERE k.key = ?1
+    UNION ALL SELECT seq, rest, kind FROM object WHERE seq > ?2 AND key = ?1
 -- name: object_get
-SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object WHERE key = ?1
+SELECT o.seq, o.key, o.rest, o.kind, o.encoding, o.size, o.base, o.generation, o.sum, o.packed
+    FROM object_key k CROSS JOIN object o ON o.seq = k.seq WHERE k.key = ?1
+    UNION ALL SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object
+    WHERE seq = ?2 AND key = ?1
+    UNION ALL SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object
+    WHERE seq = ?3 AND key = ?1
+-- name: object_get_slowly
+SELECT o.seq, o.key, o.rest, o.kind, o.encoding, o.size, o.base, o.generation, o.sum, o.packed
+    FROM object_key k CROSS JOIN object o ON o.seq = k.seq WHERE k.key = ?1
+    UNION ALL SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object
+    WHERE seq > ?2 AND key = ?1
+-- name: object_keys
+SELECT seq, key FROM object WHERE seq > ?1 ORDER BY seq
+-- name: object_key_settle
+INSERT OR IGNORE INTO object_key SELECT key, seq FROM object WHERE seq > ?1 ORDER BY key, seq
+-- name: indexed_read
+SELECT id, seq, sum, (SELECT coalesce(max(seq), 0) FROM object) FROM indexed
+-- name: indexed_write
+INSERT OR REPLACE INTO indexed VALUES (?1, ?2, ?3)
 -- name: object_get_seq
 SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object WHERE seq = ?1
 -- name: object_of_root
@@ -46,8 +71,7 @@ SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM 
 SELECT key, rest FROM object WHERE seq = ?1
 -- name: object_insert
 INSERT INTO object (seq, key, rest, kind, encoding, size, base, generation, sum, packed)
-    VALUES (1 + max((SELECT coalesce(max(seq), 0) FROM object), (SELECT newest FROM collection)),
-    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, ?8)
+    VALUES (?9, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?10, ?8)
 -- name: object_all
 SELECT seq, key, rest, kind, encoding, size, base, generation, sum, packed FROM object
     WHERE seq > ?1 ORDER BY seq LIMIT ?2
@@ -57,7 +81,8 @@ SELECT count(*) FILTER (WHERE kind > 0), coalesce(sum(size) FILTER (WHERE kind >
 -- name: object_newest
 SELECT coalesce(max(seq), 0) FROM object
 -- name: object_count
-SELECT count(*) FROM object
+SELECT (SELECT count(*) FROM object_key) +
+    (SELECT count(*) FROM object WHERE seq > (SELECT seq FROM indexed))
 -- name: object_downward
 SELECT seq, kind, length(packed) FROM object WHERE seq <= ?1 ORDER BY seq DESC LIMIT ?2
 -- name: object_delete
