@@ -475,6 +475,19 @@ static int flush_sink(struct session *session)
     return rc;
 }
 
+/** Sees to it that the sink does not grow: the spiller moves what is in it, while the writer goes on. It may be one
+ *  `spill` ahead, beside what is on its way. */
+static int thin_sink(struct session *session, size_t spill)
+{
+    while (session->sink.bytes > 2 * spill && session->sink_busy)
+        pthread_cond_wait(&session->cond, &session->lock);
+    if (session->sink.bytes <= spill)
+        return HF_OK;
+    if (session->sink.bytes <= 2 * spill && spiller_offer(session))
+        return HF_OK;
+    return flush_sink(session);
+}
+
 int session_spill(struct session *session, struct inode *inode)
 {
     size_t limit = session->tree->options.memory_limit;
@@ -490,9 +503,15 @@ int session_spill(struct session *session, struct inode *inode)
             return rc;
         inode_count(session, inode);
     }
-    if (session->sink.bytes > spill)
-        return flush_sink(session);
-    return HF_OK;
+    return thin_sink(session, spill);
+}
+
+void session_flush_sink(struct session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    if (session->phase != PHASE_FAILED && session->phase != PHASE_LOST && !session->deleted)
+        flush_sink(session);
+    pthread_mutex_unlock(&session->lock);
 }
 
 /* --- losing and failing ------------------------------------------------------------------------ */

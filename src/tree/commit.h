@@ -19,6 +19,8 @@ int session_commit(struct session *session, uint64_t seq, bool sync);
 int session_commit_all(struct session *session, bool sync);
 /** Keeps memory in bounds: moves unsaved writes of `inode` (locked) to the store ahead of the commit. */
 int session_spill(struct session *session, struct inode *inode);
+/** Moves what is in the sink already to the store, as far as that goes. Not locked. */
+void session_flush_sink(struct session *session);
 /** The lease is gone: keeps uncommitted work as a rescue version and reloads from the head. If the store cannot
  *  take it now, the session stays lost, and the timer tries again. Locked. */
 void session_lost(struct session *session, const char *reason);

@@ -22,6 +22,7 @@
 #include "tree/names.h"
 #include "tree/negatives.h"
 #include "tree/session.h"
+#include "tree/spiller.h"
 #include "tree/timer.h"
 #include "tree/tree.h"
 #include "tree/worker.h"
@@ -66,6 +67,7 @@ struct tree {
 
     struct timer timer;
     struct worker worker;
+    struct spiller spiller;
 };
 
 /** The mount's host session. */

@@ -49,6 +49,7 @@ static struct tree *tree_new(struct store *store, const struct tree_options *opt
     pthread_mutex_init(&tree->create_lock, NULL);
     pthread_mutex_init(&tree->lock, NULL);
     timer_init(tree);
+    spiller_init(tree);
     filelocks_init(&tree->filelocks);
     leasewaits_init(&tree->leasewaits);
     tree->cache = blob_cache_new(store, tree->options.memory_limit / 4);
@@ -133,6 +134,7 @@ static void tree_free(struct tree *tree)
     free((char *)tree->options.identity.mount_point);
     free((char *)tree->options.identity.principal);
     timer_release(tree);
+    spiller_release(tree);
     pthread_mutex_destroy(&tree->top_lock);
     pthread_mutex_destroy(&tree->create_lock);
     pthread_mutex_destroy(&tree->lock);
@@ -237,6 +239,7 @@ out:
     }
     relay_cut(tree);
     timer_stop(tree);
+    spiller_stop(tree);
     worker_stop(tree);
     tree_free(tree);
     return rc;
@@ -362,6 +365,7 @@ int tree_close(struct tree *tree, struct hf_error *err)
         return HF_OK;
     atomic_store(&tree->closing, true);
     timer_stop(tree);
+    spiller_stop(tree);
     rc = tree_commit_all(tree, true, err);
     kept = keep_all(tree, &lost);
     if (kept != HF_OK)
