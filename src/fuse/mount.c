@@ -155,6 +155,16 @@ static void inval_inode(void *arg, uint64_t inode, int64_t from)
         fuse_lowlevel_notify_inval_inode(mount->session, inode, from, 0);
 }
 
+static void store_content(void *arg, uint64_t inode, uint64_t offset, const void *data, size_t len)
+{
+    struct fuse_mount *mount = arg;
+    struct fuse_bufvec content = FUSE_BUFVEC_INIT(len);
+
+    content.buf[0].mem = (void *)(uintptr_t)data;
+    if (atomic_load(&mount->serving))
+        fuse_lowlevel_notify_store(mount->session, inode, (off_t)offset, &content, 0);
+}
+
 static bool interrupted(void *arg)
 {
     (void)arg;
@@ -166,6 +176,7 @@ struct tree_kernel fuse_mount_kernel(struct fuse_mount *mount)
     return (struct tree_kernel){.inval_entry = inval_entry,
                                 .expire_entry = expire_entry,
                                 .inval_inode = inval_inode,
+                                .store_content = store_content,
                                 .interrupted = interrupted,
                                 .arg = mount};
 }

@@ -12,6 +12,7 @@
 #include "tree/meta_index.h"
 #include "tree/split.h"
 #include "tree/table.h"
+#include "tree/tail.h"
 #include "tree/versions.h"
 #include "tree/write.h"
 
@@ -185,6 +186,7 @@ int tree_open_file(struct tree *tree, const struct tree_caller *caller, uint64_t
 void tree_release(struct tree_handle *handle)
 {
     filelock_release(handle);
+    tail_give(handle);
     handle_free(handle);
 }
 
@@ -306,6 +308,7 @@ static int apply_write(struct session *session, void *arg)
         return rc;
     content_changed(session, inode, old_size, writing->len);
     split_note(writing->handle, writing->offset, writing->len);
+    tail_note(writing->handle, offset, writing->len);
     inode->mtime = inode->ctime = session_now(session);
     write_clear_privileges(inode, writing->caller);
     write_done(session, inode, writing->handle, true);

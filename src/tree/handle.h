@@ -25,6 +25,7 @@ struct tree_handle {
     struct tree_handle *next, *prev; /* in session.open_handles */
     uint64_t epoch;                  /* the session's when it was opened */
     bool wrote;                      /* something is unsaved that this handle changed */
+    bool new_tail;                   /* the kernel lacks the page that its last write ended in */
     int64_t split_until;     /* another part of its last write may come until then; 0: none */
     struct listing *listing; /* of a directory: its names when it was last rewound */
     struct buf text;         /* of a pseudo file: what it said when it was opened */

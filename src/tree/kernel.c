@@ -68,6 +68,18 @@ static void forget_known(const struct tree_kernel *kernel, struct known_list *kn
     free(known->list);
 }
 
+/** Another thread is telling: waits for it, though not for ever. All threads that serve the kernel might, while what
+ *  it is told waits for a page that one of them has to read. */
+static void wait_for_teller(struct session *session)
+{
+    int64_t until = timer_now() + TELLER_NS;
+    const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+
+    while (session->telling && timer_now() < until)
+        pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);
+    session->overtaken |= session->telling;
+}
+
 bool kernel_forget_session(struct session *session, bool data)
 {
     const struct tree_kernel *kernel = &session->tree->options.kernel;
@@ -79,6 +91,8 @@ bool kernel_forget_session(struct session *session, bool data)
         return true;
     atomic_fetch_add(&session->tree->forgotten, 1);
     pthread_mutex_lock(&session->lock);
+    if (session->telling)
+        wait_for_teller(session);
     if (session->vouched || data) {
         known.list = calloc(session->inodes.count + 1, sizeof(struct known));
         known.failed = !known.list;
@@ -112,17 +126,6 @@ static void note_news(struct hnode *node, void *arg)
                                              .from = (int64_t)inode->news_from};
 }
 
-/** Another thread is telling: waits for it, though not for ever. All threads that serve the kernel might, while what
- *  it is told waits for a page that one of them has to read. */
-static void wait_for_teller(struct session *session)
-{
-    int64_t until = timer_now() + TELLER_NS;
-    const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
-
-    while (session->telling && timer_now() < until)
-        pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);
-}
-
 void kernel_tell_news(struct session *session)
 {
     struct known_list known = {.session = session};
@@ -140,6 +143,28 @@ void kernel_tell_news(struct session *session)
     pthread_mutex_unlock(&session->lock);
     forget_known(&session->tree->options.kernel, &known);
     pthread_mutex_lock(&session->lock);
+    session->telling = false;
+    pthread_cond_broadcast(&session->cond);
+}
+
+void kernel_give(struct session *session, const struct inode *inode, uint64_t offset,
+                 const void *data, size_t len)
+{
+    const struct tree_kernel *kernel = &session->tree->options.kernel;
+    uint64_t number = session_number(session, inode->ino);
+
+    if (!kernel->store_content)
+        return;
+    session->telling = true;
+    session->overtaken = false;
+    pthread_mutex_unlock(&session->lock);
+    kernel->store_content(kernel->arg, number, offset, data, len);
+    pthread_mutex_lock(&session->lock);
+    if (session->overtaken) { /* it may have put old bytes over new ones */
+        pthread_mutex_unlock(&session->lock);
+        kernel->inval_inode(kernel->arg, number, (int64_t)offset);
+        pthread_mutex_lock(&session->lock);
+    }
     session->telling = false;
     pthread_cond_broadcast(&session->cond);
 }

@@ -18,6 +18,12 @@ bool kernel_forget_session(struct session *session, bool data);
  * of a file's new length while it has the page in which it ended before, it would read zeros there.
  */
 void kernel_tell_news(struct session *session);
+/**
+ * Gives the kernel the content of a file from `offset` to its end, where nobody may write it: whoever is to be let do
+ * so, or has other content for it, waits in kernel_tell_news(). The session is locked, and the lock let go meanwhile.
+ */
+void kernel_give(struct session *session, const struct inode *inode, uint64_t offset,
+                 const void *data, size_t len);
 /** The listing of the top directory, and what it was told is not there. */
 void kernel_forget_top(struct tree *tree);
 

@@ -85,9 +85,10 @@ struct session {
     uint64_t undone;                  /* … the last epoch that began with work taken away */
 
     struct negatives negatives; /* in its directories */
-    bool vouched; /* the kernel was given answers that hold until it is told otherwise */
-    bool news;    /* inodes have some that the kernel has not been told */
-    bool telling; /* it is being told */
+    bool vouched;   /* the kernel was given answers that hold until it is told otherwise */
+    bool news;      /* inodes have some that the kernel has not been told */
+    bool telling;   /* it is being told, or given content */
+    bool overtaken; /* somebody has waited for that in vain, and gone on */
 
     int64_t asked_at; /* when the head was last asked for (timer_now()); 0: never */
 

@@ -43,6 +43,8 @@ struct tree_kernel {
     void (*expire_entry)(void *arg, uint64_t parent, const char *name);
     /** Forget the attributes and, from byte `from` on unless that is -1, the cached content of an inode. */
     void (*inval_inode)(void *arg, uint64_t inode, int64_t from);
+    /** Take these bytes of an inode's content into the cache, up to its end; or NULL. */
+    void (*store_content)(void *arg, uint64_t inode, uint64_t offset, const void *data, size_t len);
     /** Whether the request that this thread works on was interrupted by a signal; or NULL. It is asked on the
      *  thread that has called the tree, while it waits for another host. */
     bool (*interrupted)(void *arg);
