@@ -126,7 +126,7 @@ static size_t cut_run(struct fold *fold, const uint8_t **ret_data)
 /** Length of the next chunk, whose bytes are then in the window. */
 static int cut_window(struct fold *fold, size_t *ret_len)
 {
-    size_t len = 0;
+    size_t len = 0, seen = 0;
     int rc;
 
     for (;;) {
@@ -135,7 +135,9 @@ static int cut_window(struct fold *fold, size_t *ret_len)
         /* What is in memory anyway is taken before a look is worth its while. */
         if (have > 0 &&
             (fold->data_end || have >= fold->params.max || !is_dirty_at(fold->map, fold->filled))) {
-            len = chunker_cut(&fold->params, fold->window.data + fold->head, have);
+            if (have != seen) /* else only the end of the data was found meanwhile */
+                len = chunker_cut(&fold->params, fold->window.data + fold->head, have);
+            seen = have;
             if (len < have || len == fold->params.max || fold->data_end)
                 break;
         }
