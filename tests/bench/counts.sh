@@ -22,8 +22,8 @@ strace -o /dev/null true 2>/dev/null || { echo "skipped: nothing can be traced h
 
 # Operation, how many, and for each one: most requests beyond the null filesystem's, most calls.
 operations='
-append            200   1.1   8.9
-append_fsync      200   1.1   14
+append            200   0.5   8.9
+append_fsync      200   0.5   10
 append_held_open  200   0.1   0.1
 checkpoint         40   1.1   21
 sqlite_wal        200   6.9   13
