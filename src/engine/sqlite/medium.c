@@ -22,7 +22,8 @@ static int open_connection(const char *path, const char *vfs, struct db *ret_db,
 void medium_init(struct medium *medium)
 {
     pthread_mutex_init(&medium->lock, NULL);
-    pthread_cond_init(&medium->changed, NULL);
+    pthread_cond_init(&medium->sync_ended, NULL);
+    pthread_cond_init(&medium->checkpoints, NULL);
 }
 
 int medium_open(struct medium *medium, const char *path, const char *vfs, struct hf_error *err)
@@ -45,13 +46,14 @@ void medium_close(struct medium *medium)
 {
     pthread_mutex_lock(&medium->lock);
     medium->stopping = true;
-    pthread_cond_broadcast(&medium->changed);
+    pthread_cond_broadcast(&medium->checkpoints);
     pthread_mutex_unlock(&medium->lock);
     if (medium->thread_started)
         pthread_join(medium->thread, NULL);
     db_close(&medium->sync_db);
     db_close(&medium->checkpoint_db);
-    pthread_cond_destroy(&medium->changed);
+    pthread_cond_destroy(&medium->sync_ended);
+    pthread_cond_destroy(&medium->checkpoints);
     pthread_mutex_destroy(&medium->lock);
 }
 
@@ -101,7 +103,7 @@ static void sync_once(struct medium *medium, struct hf_error *err)
     medium->syncing = false;
     if (rc == HF_OK && number > medium->synced)
         medium->synced = number;
-    pthread_cond_broadcast(&medium->changed);
+    pthread_cond_broadcast(&medium->sync_ended);
 }
 
 uint64_t medium_syncs(struct medium *medium)
@@ -121,7 +123,7 @@ int medium_sync_to(struct medium *medium, uint64_t number, struct hf_error *err)
     pthread_mutex_lock(&medium->lock);
     while ((rc = medium_check(medium, err)) == HF_OK && medium->synced < number) {
         if (medium->syncing)
-            pthread_cond_wait(&medium->changed, &medium->lock);
+            pthread_cond_wait(&medium->sync_ended, &medium->lock);
         else
             sync_once(medium, err);
     }
@@ -178,7 +180,7 @@ static void checkpoint_once(struct medium *medium)
     }
     pthread_mutex_lock(&medium->lock);
     medium->checkpoint_running = false;
-    pthread_cond_broadcast(&medium->changed);
+    pthread_cond_broadcast(&medium->checkpoints);
 }
 
 static void *checkpoint_thread(void *arg)
@@ -190,7 +192,7 @@ static void *checkpoint_thread(void *arg)
         if (medium->checkpoint_wanted && !medium->checkpoint_running)
             checkpoint_once(medium);
         else
-            pthread_cond_wait(&medium->changed, &medium->lock);
+            pthread_cond_wait(&medium->checkpoints, &medium->lock);
     }
     pthread_mutex_unlock(&medium->lock);
     return NULL;
@@ -209,7 +211,7 @@ void medium_log_grew(struct medium *medium, int pages)
             pthread_create(&medium->thread, NULL, checkpoint_thread, medium) == 0;
     if (!medium->thread_started && !medium->checkpoint_running)
         checkpoint_once(medium);
-    pthread_cond_broadcast(&medium->changed);
+    pthread_cond_broadcast(&medium->checkpoints);
     pthread_mutex_unlock(&medium->lock);
 }
 
@@ -218,7 +220,7 @@ static void take_turn(struct medium *medium)
 {
     pthread_mutex_lock(&medium->lock);
     while (medium->checkpoint_running)
-        pthread_cond_wait(&medium->changed, &medium->lock);
+        pthread_cond_wait(&medium->checkpoints, &medium->lock);
     medium->checkpoint_running = true;
     pthread_mutex_unlock(&medium->lock);
 }
@@ -227,7 +229,7 @@ static void end_turn(struct medium *medium)
 {
     pthread_mutex_lock(&medium->lock);
     medium->checkpoint_running = false;
-    pthread_cond_broadcast(&medium->changed);
+    pthread_cond_broadcast(&medium->checkpoints);
     pthread_mutex_unlock(&medium->lock);
 }
 

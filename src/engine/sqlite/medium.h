@@ -29,8 +29,9 @@ struct medium {
     atomic_int log_length; /**< pages in the log after the newest transaction of this handle */
     atomic_uint_fast64_t committed; /**< number of the newest transaction of this handle */
     pthread_mutex_t lock;           /**< guards what follows; nothing is acquired under it */
-    pthread_cond_t changed;
-    uint64_t synced; /**< every transaction up to this one is on the medium */
+    pthread_cond_t sync_ended;      /**< for those who wait in medium_sync_to(), and none else */
+    pthread_cond_t checkpoints;     /**< wanted, or ended */
+    uint64_t synced;                /**< every transaction up to this one is on the medium */
     bool syncing;
     uint64_t syncs; /**< made, for measurements */
     bool checkpoint_wanted, checkpoint_running, stopping;
