@@ -15,6 +15,8 @@
 #define PREFETCH_MAX 256
 /** Chunks that end with so many equal bytes were cut at the same place of a text. */
 #define ALIKE_BYTES 32
+/** A blob that nobody has used goes after so many calls of blob_cache_age(). */
+#define AGE_MAX 2
 
 struct blob {
     struct hnode node; /* in cache->table, always */
@@ -22,6 +24,8 @@ struct blob {
     uint8_t *data;
     size_t len;
     atomic_bool stored; /* the store has had it */
+    atomic_bool made;   /* here, by a write: the next version may be packed against it */
+    unsigned round;     /* of its last use; cache->lock */
     atomic_uint refs;   /* 0: in the cache's list of idle blobs; from and to 0 under cache->lock */
     struct blob *prev, *next; /* in that list */
     bool followed;            /* by `follower`; under cache->lock */
@@ -36,6 +40,7 @@ struct blob_cache {
     struct htable table;          /* every blob, by id */
     struct blob *oldest, *newest; /* idle blobs, in order of their last use */
     size_t idle_bytes;
+    unsigned round;             /* blob_cache_age() was called so often */
     atomic_size_t pinned_bytes; /* of blobs that somebody references; read without the lock */
     atomic_uint_fast64_t hits, misses; /* the same */
 };
@@ -103,20 +108,23 @@ static void idle_append(struct blob_cache *cache, struct blob *blob)
 {
     blob->prev = cache->newest;
     blob->next = NULL;
+    blob->round = cache->round;
     *(cache->newest ? &cache->newest->next : &cache->oldest) = blob;
     cache->newest = blob;
     cache->idle_bytes += blob->len + BLOB_OVERHEAD;
 }
 
+static void drop_idle(struct blob_cache *cache, struct blob *blob)
+{
+    idle_remove(cache, blob);
+    htable_remove(&cache->table, &blob->node);
+    blob_free(blob);
+}
+
 static void evict(struct blob_cache *cache)
 {
-    while (cache->oldest && cache->idle_bytes > cache->max_bytes) {
-        struct blob *blob = cache->oldest;
-
-        idle_remove(cache, blob);
-        htable_remove(&cache->table, &blob->node);
-        blob_free(blob);
-    }
+    while (cache->oldest && cache->idle_bytes > cache->max_bytes)
+        drop_idle(cache, cache->oldest);
 }
 
 static struct blob *find(const struct blob_cache *cache, const struct object_id *id)
@@ -149,6 +157,25 @@ static void give_back(struct blob_cache *cache, struct blob *blob)
         idle_append(cache, blob);
         evict(cache);
     }
+}
+
+size_t blob_cache_age(struct blob_cache *cache)
+{
+    size_t before;
+
+    pthread_mutex_lock(&cache->lock);
+    before = cache->idle_bytes;
+    cache->round++;
+    for (struct blob *blob = cache->oldest, *next; blob; blob = next) {
+        next = blob->next;
+        if (cache->round - blob->round <= AGE_MAX)
+            break;
+        if (!atomic_load(&blob->made) && !blob->followed)
+            drop_idle(cache, blob);
+    }
+    before -= cache->idle_bytes;
+    pthread_mutex_unlock(&cache->lock);
+    return before;
 }
 
 size_t blob_cache_pinned(const struct blob_cache *cache)
@@ -392,6 +419,7 @@ int blob_sink_add_as(struct blob_sink *sink, enum object_kind kind, const struct
     entry.blob = make_blob(sink->cache, id, content);
     if (!entry.blob)
         return hf_fail(err, HF_NOMEM, "no memory for a new object");
+    atomic_store(&entry.blob->made, true);
     if (base && !object_id_equal(base, id)) {
         entry.has_base = true;
         entry.base = *base;

@@ -32,6 +32,9 @@ struct store *blob_cache_store(const struct blob_cache *cache);
 void blob_cache_counts(struct blob_cache *cache, uint64_t *ret_hits, uint64_t *ret_misses);
 /** Bytes of blobs that somebody references: they are in memory beside `max_bytes`. */
 size_t blob_cache_pinned(const struct blob_cache *cache);
+/** To be called now and then: drops what was read and nobody has used since the last but one call. Gives how many
+ *  bytes it freed. */
+size_t blob_cache_age(struct blob_cache *cache);
 
 /** The blob with this id, from memory or from the store (which verifies it). The caller owns a reference.
  *  HF_MISSING, HF_CORRUPT, HF_IO … */

@@ -10,11 +10,20 @@
 
 /** A session that nothing holds is kept for this long, unless there are too many. */
 #define KEEP_NS 60000000000LL
-/** What a loaded session is taken to weigh, while the kernel knows a few of its files; all of them may take
- *  half of the memory. */
-#define SESSION_BYTES 24576
+/** One that the kernel knows goes to rest after so long, unless it comes from far. */
+#define AWAKE_NS 20000000000LL
+/** All of them may take this part of the memory. */
+#define SESSIONS_PART 2
+/** What one weighs beside itself and its inodes: its name, its place in the table, its links. */
+#define SESSION_BYTES 512
 /** What a live inode weighs beside itself and its content: its name, its place in the table. */
 #define INODE_BYTES 96
+/** So many sessions went to rest, or away, that their pages are worth giving back. */
+#define MANY 64
+/** So often contents that nobody uses are looked for, which a store beside the mount can give again; and so many
+ *  bytes of them are worth giving back. */
+#define AGE_NS 10000000000LL
+#define AGED_BYTES (1U << 20)
 /** The part of the memory that live inodes may take before the kernel is asked to forget some, and that
  *  opened directories may take before they are closed. */
 #define INODES_PART 4
@@ -23,7 +32,8 @@
 struct candidate {
     struct session *session;
     int64_t used;
-    size_t inodes, directories; /* bytes */
+    size_t inodes, directories, rest; /* bytes */
+    bool unused, known;               /* by who is served; by the kernel */
 };
 
 struct candidates {
@@ -59,20 +69,50 @@ static void weigh(struct hnode *node, void *arg)
         candidate->directories += dirmap_memory(inode->dir);
 }
 
-/** Whether nothing but the caller holds it, and (*ret_known) the kernel's memory. */
-static bool is_unused(struct candidate *candidate, bool *ret_known)
+static bool is_unused(const struct session *session)
+{
+    return session->handles == 0 && session->phase == PHASE_CLEAN && !session->acquiring &&
+           claims_holder(session->tree->claims, session->sid) == 0;
+}
+
+/** Whether nothing but the caller holds it, how much it weighs, and whether the kernel knows it. */
+static void look_at(struct candidate *candidate)
 {
     struct session *session = candidate->session;
-    bool unused;
 
     pthread_mutex_lock(&session->lock);
-    candidate->inodes = candidate->directories = 0;
     htable_each(&session->inodes, weigh, candidate);
-    *ret_known = session->lookups > 0;
-    unused = session->handles == 0 && session->phase == PHASE_CLEAN && !session->acquiring &&
-             claims_holder(session->tree->claims, session->sid) == 0;
+    candidate->rest = rest_memory(session->rest);
+    candidate->known = session->lookups > 0;
+    candidate->unused = is_unused(session);
     pthread_mutex_unlock(&session->lock);
-    return unused;
+}
+
+static size_t weight(const struct candidate *candidate)
+{
+    return sizeof(struct session) + SESSION_BYTES + candidate->inodes + candidate->directories +
+           candidate->rest;
+}
+
+/** Puts it to rest, if nobody came meanwhile. */
+static bool lay(struct candidate *candidate)
+{
+    struct session *session = candidate->session;
+    struct tree *tree = session->tree;
+    bool alone;
+
+    pthread_mutex_lock(&session->lock);
+    pthread_mutex_lock(&tree->lock);
+    alone = atomic_load(&session->pins) == 1; /* who comes now waits for the session */
+    pthread_mutex_unlock(&tree->lock);
+    alone = alone && is_unused(session) && !session->view && !session->deleted && !session->news &&
+            !session->telling && session->sink.count == 0 && rest_begin(session);
+    if (alone) {
+        candidate->inodes = candidate->directories = 0;
+        candidate->rest = rest_memory(session->rest);
+    }
+    pthread_mutex_unlock(&session->lock);
+    return alone;
 }
 
 /** Frees it if nobody came meanwhile; unpins it. */
@@ -199,26 +239,61 @@ static void give_back_pages(void)
 #endif
 }
 
-/** Drops what is unused: for long, or because there are too many. */
-static void drop_unused(struct tree *tree, struct candidates *all)
+/** What a session may be relieved of: all, when only memory knows it, or what can be read again. Gives how many
+ *  bytes that has freed. */
+static size_t relieve(struct candidate *c, size_t *counter)
 {
-    size_t limit = tree->options.memory_limit / 2 / SESSION_BYTES;
-    size_t excess = all->n > limit ? all->n - limit : 0;
+    size_t before = weight(c);
+
+    if (!c->known) {
+        drop(c->session);
+        c->session = NULL;
+    } else if (c->inodes == 0 || !lay(c)) {
+        return 0;
+    }
+    ++*counter;
+    return c->session ? before - weight(c) : before;
+}
+
+/** Drops what is unused, and puts to rest what only the kernel knows: for long, or because there is too much. Gives
+ *  whether that was much. */
+static bool drop_unused(struct tree *tree, struct candidates *all)
+{
+    size_t limit = tree->options.memory_limit / SESSIONS_PART, total = 0, counter = 0;
     int64_t now = timer_now();
 
     for (size_t i = 0; i < all->n; i++) {
-        struct candidate *c = &all->list[i];
-        bool known, unused = is_unused(c, &known);
-
-        if (unused && !known && (now - c->used > KEEP_NS || excess > 0)) {
-            drop(c->session);
-            c->session = NULL;
-            excess -= excess > 0;
-        } else if (unused && known && excess > 0) {
-            ask_kernel(c->session);
-            excess--;
-        }
+        look_at(&all->list[i]);
+        total += weight(&all->list[i]);
     }
+    for (size_t i = 0; i < all->n; i++) {
+        struct candidate *c = &all->list[i];
+        int64_t age = now - c->used;
+        bool old = c->known ? age > AWAKE_NS && !tree->distant : age > KEEP_NS;
+
+        if (c->unused && (old || total > limit))
+            total -= relieve(c, &counter);
+    }
+    for (size_t i = 0; i < all->n && total > limit; i++) {
+        struct candidate *c = &all->list[i];
+
+        if (!c->session || !c->unused || !c->known)
+            continue;
+        ask_kernel(c->session);
+        total -= weight(c);
+    }
+    return counter >= MANY;
+}
+
+/** Gives whether that was much. */
+static bool drop_old_contents(struct tree *tree)
+{
+    int64_t now = timer_now();
+
+    if (tree->distant || now - tree->aged_at < AGE_NS)
+        return false;
+    tree->aged_at = now;
+    return blob_cache_age(tree->cache) >= AGED_BYTES;
 }
 
 void evict_idle(struct tree *tree)
@@ -234,10 +309,11 @@ void evict_idle(struct tree *tree)
     if (!all.list)
         return;
     qsort(all.list, all.n, sizeof(struct candidate), older_first);
-    drop_unused(tree, &all);
-    pressed = close_directories(tree, &all);
+    pressed = drop_unused(tree, &all);
+    pressed = close_directories(tree, &all) || pressed;
     set_relief(tree);
     pressed = shrink_largest(tree, &all) || pressed;
+    pressed = drop_old_contents(tree) || pressed;
     for (size_t i = 0; i < all.n; i++)
         table_put(all.list[i].session);
     free(all.list);

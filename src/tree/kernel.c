@@ -48,6 +48,24 @@ static void note_known(struct hnode *node, void *arg)
     known->n++;
 }
 
+/** The same of a session at rest. */
+static void note_resting(const struct rest_known *resting, void *arg)
+{
+    struct known_list *known = arg;
+    struct known *k = &known->list[known->n];
+
+    if (resting->lookups == 0)
+        return;
+    *k = (struct known){.inode = session_number(known->session, resting->ino)};
+    k->from = known->data || resting->is_dir ? 0 : -1;
+    if (resting->parent) {
+        k->parent = session_number(known->session, resting->parent);
+        k->name = strdup(resting->name);
+        known->failed |= !k->name;
+    }
+    known->n++;
+}
+
 static void expire_negatives(const struct tree_kernel *kernel, struct negative *negatives)
 {
     for (const struct negative *n = negatives; n; n = n->next)
@@ -94,10 +112,13 @@ bool kernel_forget_session(struct session *session, bool data)
     if (session->telling)
         wait_for_teller(session);
     if (session->vouched || data) {
-        known.list = calloc(session->inodes.count + 1, sizeof(struct known));
+        known.list =
+            calloc(session->inodes.count + rest_count(session->rest) + 1, sizeof(struct known));
         known.failed = !known.list;
-        if (known.list)
+        if (known.list) {
             htable_each(&session->inodes, note_known, &known);
+            rest_each(session->rest, note_resting, &known);
+        }
         if (session->name)
             name = strdup(session->name);
         session->vouched = known.failed;

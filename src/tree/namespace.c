@@ -129,6 +129,8 @@ static void forget(struct session *session, uint64_t ino, uint64_t lookups)
             inode_unref(session, inode);
         }
     }
+    if (lookups > 0)
+        rest_forget(session, ino, lookups);
 }
 
 void tree_forget(struct tree *tree, uint64_t inode, uint64_t lookups)

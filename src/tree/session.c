@@ -60,6 +60,7 @@ void session_free(struct session *session)
     handle_free_all(session);
     free_inodes(session);
     htable_free(&session->inodes);
+    rest_free(session->rest);
     dirmap_free(session->links);
     negatives_free(negatives_take(&session->negatives));
     blob_sink_clear(&session->sink);
@@ -333,6 +334,8 @@ int session_load(struct session *session, const struct session_head *head, struc
     rc = load_root(session, head, trusted, err);
     if (rc == HF_OK)
         rc = refresh_inodes(session, trusted);
+    if (rc == HF_OK)
+        rc = rest_end(session, object_id_equal(&session->root, &head->root));
     if (rc != HF_OK)
         return rc;
     if (!writes_nameless(session))

@@ -27,6 +27,7 @@
 
 #include "tree/inode.h"
 #include "tree/negatives.h"
+#include "tree/rest.h"
 #include "tree/tree.h"
 #include "tree/worker.h"
 
@@ -73,6 +74,7 @@ struct session {
     bool meta_stale;       /* workspace.yaml changed since the index row was written */
 
     struct htable inodes;
+    struct rest *rest; /* while it is not loaded: what the kernel knows of it (rest.h) */
     struct inode *top;
     struct dirmap *links;
     uint64_t lookups; /* sum over the inodes */
