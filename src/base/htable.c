@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/htable.h"
 
-#include <stdlib.h>
-
+#include "base/pool.h"
 #include "holdfast/error.h"
+
+/** Many tables stay small. */
+#define FIRST_BUCKETS 8
+
+static void free_buckets(struct htable *table)
+{
+    pool_free(table->buckets, table->nbuckets * sizeof *table->buckets);
+}
 
 static int grow(struct htable *table)
 {
-    size_t n = table->nbuckets ? table->nbuckets * 2 : 64;
-    struct hnode **buckets = calloc(n, sizeof *buckets);
+    size_t n = table->nbuckets ? table->nbuckets * 2 : FIRST_BUCKETS;
+    struct hnode **buckets = pool_alloc(n * sizeof *buckets);
 
     if (!buckets)
         return HF_NOMEM;
@@ -19,7 +26,7 @@ static int grow(struct htable *table)
             buckets[node->hash & (n - 1)] = node;
         }
     }
-    free(table->buckets);
+    free_buckets(table);
     table->buckets = buckets;
     table->nbuckets = n;
     return HF_OK;
@@ -76,6 +83,6 @@ void htable_each(struct htable *table, void (*visit)(struct hnode *node, void *a
 
 void htable_free(struct htable *table)
 {
-    free(table->buckets);
+    free_buckets(table);
     *table = (struct htable){0};
 }

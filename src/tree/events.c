@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/pool.h"
 #include "tree/commit.h"
 #include "tree/filelock.h"
 #include "tree/kernel.h"
@@ -61,7 +62,7 @@ static void names_changed(struct session *session)
     if (gone)
         session->deleted = true;
     pthread_mutex_unlock(&session->lock);
-    free(name);
+    pool_free_string(name);
 }
 
 /** After a hand-over: what an answer that was overtaken has brought back. Nobody waits for what is swept: who waits

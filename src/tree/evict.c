@@ -13,11 +13,11 @@
 /** One that the kernel knows goes to rest after so long, unless it comes from far. */
 #define AWAKE_NS 20000000000LL
 /** All of them may take this part of the memory. */
-#define SESSIONS_PART 2
+#define SESSIONS_PART 3
 /** What one weighs beside itself and its inodes: its name, its place in the table, its links. */
 #define SESSION_BYTES 512
 /** What a live inode weighs beside itself and its content: its name, its place in the table. */
-#define INODE_BYTES 96
+#define INODE_BYTES 160
 /** So many sessions went to rest, or away, that their pages are worth giving back. */
 #define MANY 64
 /** So often contents that nobody uses are looked for, which a store beside the mount can give again; and so many
@@ -285,12 +285,12 @@ static bool drop_unused(struct tree *tree, struct candidates *all)
     return counter >= MANY;
 }
 
-/** Gives whether that was much. */
-static bool drop_old_contents(struct tree *tree)
+/** Now and then, and when memory is short. Gives whether that was much. */
+static bool drop_old_contents(struct tree *tree, bool pressed)
 {
     int64_t now = timer_now();
 
-    if (tree->distant || now - tree->aged_at < AGE_NS)
+    if (tree->distant || (!pressed && now - tree->aged_at < AGE_NS))
         return false;
     tree->aged_at = now;
     return blob_cache_age(tree->cache) >= AGED_BYTES;
@@ -313,7 +313,7 @@ void evict_idle(struct tree *tree)
     pressed = close_directories(tree, &all) || pressed;
     set_relief(tree);
     pressed = shrink_largest(tree, &all) || pressed;
-    pressed = drop_old_contents(tree) || pressed;
+    pressed = drop_old_contents(tree, pressed) || pressed;
     for (size_t i = 0; i < all.n; i++)
         table_put(all.list[i].session);
     free(all.list);

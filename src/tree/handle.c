@@ -35,6 +35,13 @@ int handle_new(struct session *session, struct inode *inode, int flags, pid_t pi
     return HF_OK;
 }
 
+/** Of a session that is only read: its directories are not kept for having been listed. */
+static void close_listed(const struct session *session, struct inode *inode)
+{
+    if (session->token == 0 && session->sid != SHARED_SID && inode->handles == 0)
+        inode_close_dir(inode);
+}
+
 void handle_free(struct tree_handle *handle)
 {
     struct session *session = handle->session;
@@ -52,6 +59,7 @@ void handle_free(struct tree_handle *handle)
     handle->inode->handles--;
     handle->inode->writers -= handle->writes;
     inode_close(session, handle->inode);
+    close_listed(session, handle->inode);
     inode_unref(session, handle->inode);
     pthread_cond_broadcast(&session->cond); /* it may have pinned the lease */
     pthread_mutex_unlock(&session->lock);

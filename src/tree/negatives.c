@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree/negatives.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/pool.h"
 
 /** FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo), started from the directory's number. */
 static uint64_t hash_of(uint64_t dir, const char *name)
@@ -36,13 +37,13 @@ bool negatives_note(struct negatives *negatives, uint64_t dir, const char *name)
         return true;
     if (negatives->names.count >= NEGATIVES_MAX)
         return false;
-    negative = malloc(sizeof *negative + size);
+    negative = pool_alloc(sizeof *negative + size);
     if (!negative)
         return false;
     negative->dir = dir;
     memcpy(negative->name, name, size);
     if (htable_insert(&negatives->names, &negative->node, hash) != 0) {
-        free(negative);
+        pool_free(negative, sizeof *negative + size);
         return false;
     }
     return true;
@@ -72,6 +73,6 @@ void negatives_free(struct negative *list)
 
     for (; list; list = next) {
         next = list->next;
-        free(list);
+        pool_free(list, sizeof *list + strlen(list->name) + 1);
     }
 }

@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "tree/directory.h"
 #include "tree/table.h"
 
 /** A session with more live inodes, or longer names, stays awake. */
 #define INODES_MAX 2048
 #define NAMES_MAX UINT16_MAX
+/** Whenever so many have woken, evict.c has a look. */
+#define EVICT_EVERY 256
 
 /** The first is the top. Parents come before their children. */
 struct resting {
@@ -80,11 +83,10 @@ static uint16_t note(struct rest *rest, struct inode *inode)
 static struct rest *make(struct session *session, const struct gather *gather)
 {
     size_t inodes = gather->n * sizeof(struct resting);
-    struct rest *rest = malloc(sizeof *rest + inodes + gather->names);
+    struct rest *rest = pool_alloc(sizeof *rest + inodes + gather->names);
 
     if (!rest)
         return NULL;
-    rest->n = rest->names_len = 0;
     rest->names = (char *)rest->inodes + inodes;
     note(rest, session->top);
     for (size_t i = 0; i < gather->n; i++)
@@ -192,6 +194,8 @@ int rest_end(struct session *session, bool same)
         give_lookups(session, rest, list, same);
         session->rest = NULL;
         rest_free(rest);
+        if (atomic_fetch_add(&session->tree->woken, 1) % EVICT_EVERY == EVICT_EVERY - 1)
+            worker_evict(session->tree);
         if (!same)
             worker_invalidate(session);
     }
@@ -246,5 +250,5 @@ size_t rest_memory(const struct rest *rest)
 
 void rest_free(struct rest *rest)
 {
-    free(rest);
+    pool_free(rest, rest_memory(rest));
 }

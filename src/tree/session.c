@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "tree/commit.h"
 #include "tree/directory.h"
 #include "tree/handle.h"
@@ -19,7 +20,7 @@
 
 int session_new(struct tree *tree, uint64_t sid, struct session **ret_session)
 {
-    struct session *session = calloc(1, sizeof *session);
+    struct session *session = pool_alloc(sizeof *session);
 
     if (!session)
         return HF_NOMEM;
@@ -64,11 +65,11 @@ void session_free(struct session *session)
     dirmap_free(session->links);
     negatives_free(negatives_take(&session->negatives));
     blob_sink_clear(&session->sink);
-    free(session->name);
+    pool_free_string(session->name);
     pthread_cond_destroy(&session->cond);
     pthread_mutex_destroy(&session->lock);
     pthread_mutex_destroy(&session->change_lock);
-    free(session);
+    pool_free(session, sizeof *session);
 }
 
 void session_set_phase(struct session *session, enum session_phase phase)

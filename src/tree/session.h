@@ -65,7 +65,7 @@ struct session {
     bool loaded;
     bool deleted;     /* removed from the store */
     bool unsure;      /* another host may have moved the head, whether or not it is about still */
-    char *name;       /* of the top directory; NULL when not known */
+    char *name;       /* of the top directory, in the pool; NULL when not known */
     uint64_t origin;  /* of a view: the session that it shows, and its version */
     uint64_t version; /* committed; the base of the next commit */
     struct object_id root;

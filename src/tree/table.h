@@ -45,6 +45,7 @@ struct tree {
     atomic_uint_fast64_t
         forgotten; /* how often the kernel was told to forget names or attributes */
     atomic_uint_fast64_t commits;
+    atomic_uint woken;         /* sessions that were at rest */
     int64_t aged_at;           /* worker thread: when old contents were dropped last */
     atomic_size_t relieve_at;  /* when so many bytes are pinned, directories are closed; evict.c */
     atomic_size_t dirty_bytes; /* unsaved writes in the filemaps of all sessions */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "tree/commit.h"
 #include "tree/directory.h"
 #include "tree/entry.h"
@@ -15,11 +16,11 @@
 
 static void set_name(struct session *session, const char *name)
 {
-    char *copy = strdup(name);
+    char *copy = pool_string(name);
 
     if (!copy)
         return;
-    free(session->name);
+    pool_free_string(session->name);
     session->name = copy;
     names_note(&session->tree->names, name, session->sid);
 }
@@ -399,7 +400,7 @@ static void bury(struct session *session)
     session->deleted = true;
     session->token = 0;
     session->top->nlink = 0;
-    free(session->name);
+    pool_free_string(session->name);
     session->name = NULL;
     claims_drop_session(session->tree->claims, session->sid);
 }
