@@ -25,10 +25,10 @@ operations='
 append            200   0.5   8.9
 append_fsync      200   0.5   10
 append_held_open  200   0.1   0.1
-checkpoint         40   1.1   21
+checkpoint         40   1.1   22
 sqlite_wal        200   6.9   13
 sqlite_delete     100   14    34
-read              200   1.1   3.6'
+read              200   1.1   5.2'
 
 scratch=$(mktemp -d)
 daemon=

@@ -68,7 +68,8 @@ static void append(struct content *content, bool durably)
     need(stat(path, &st) == 0, path);
     fd = open(path, O_RDWR | O_CREAT | O_APPEND, 0600);
     need(fd >= 0 && lseek(fd, -1, SEEK_END) >= 0 && read(fd, &last, 1) == 1, path);
-    need(stat(path, &st) == 0 && stat(path, &st) == 0, path);
+    need(stat(path, &st) == 0, path);
+    need(stat(path, &st) == 0, path);
     need(write(fd, data, BATCH) == BATCH, path);
     need(!durably || fsync(fd) == 0, path);
     need(close(fd) == 0, path);
