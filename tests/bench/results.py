@@ -36,7 +36,8 @@ def number(value):
 
 
 class Results:
-    """One or more files of results. What a later one measured of a system at a workload counts instead."""
+    """One or more files of results. What a later one measured of a system at a workload counts instead. Two systems
+    are compared only in rounds of one measurement, so each run keeps the file that it came from as its source."""
 
     def __init__(self, paths):
         self.about = []
@@ -54,6 +55,9 @@ class Results:
             file.write(",\n".join(json.dumps(run) for run in self.runs) + "\n ]\n}\n")
 
     def _add(self, data):
+        source = f"{data['date']} {len(self.about)}"
+        for run in data["runs"]:
+            run.setdefault("source", source)
         measured = {(run["system"], run["workload"], run["scale"]) for run in data["runs"]}
         self.runs = [
             run for run in self.runs if (run["system"], run["workload"], run["scale"]) not in measured
@@ -91,7 +95,7 @@ class Results:
             entry = (run["figures"] or {}).get(name, {})
             value = entry.get("value", entry.get(f"{field or 'p50'}_us"))
             if value is not None:
-                found[run["round"]] = value
+                found[run["source"], run["round"]] = value
         return found
 
     def measured_systems(self):
