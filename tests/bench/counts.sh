@@ -24,7 +24,7 @@ strace -o /dev/null true 2>/dev/null || { echo "skipped: nothing can be traced h
 operations='
 append            200   0.5   8.9
 append_fsync      200   0.5   10
-append_held_open  200   0.1   0.1
+append_held_open  200   0.2   0.1
 checkpoint         40   1.1   22
 sqlite_wal        200   6.9   13
 sqlite_delete     100   14    34
