@@ -214,6 +214,57 @@ static void old_snapshot_finds_its_objects(void **state)
     assert_int_equal(get(fixture->one, 100), HF_OK);
 }
 
+/* Who writes settles; a handle of another process that only reads must not remember everything since it was opened. */
+static void reader_beside_a_writer_remembers_no_more_than_the_newest(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct fresh *fresh = &sqlite_store_of(fixture->other)->fresh;
+    const uint64_t n = 6 * FRESH_MAX;
+
+    for (uint64_t i = 0; i < n; i += BATCH) {
+        put(fixture->one, i, BATCH);
+        assert_int_equal(get(fixture->other, i + 1), HF_OK);
+        assert_true(is_missing(fixture->other, i + BATCH));
+        assert_in_range(fresh->count, 0, 3 * FRESH_MAX);
+    }
+    assert_in_range(fresh->count, 1, 3 * FRESH_MAX);
+    for (uint64_t i = 0; i < n; i += 97)
+        assert_false(is_missing(fixture->other, i));
+}
+
+/* A handle that was idle must not read the rows that object_key has heard of meanwhile. */
+static void handle_that_was_idle_goes_on_from_what_is_settled(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sqlite_store *store = sqlite_store_of(fixture->other);
+    const uint64_t n = 3 * FRESH_MAX;
+    struct collection collection;
+    struct db *old = NULL;
+    enum object_kind kind;
+    struct object object;
+    uint64_t seq, number = 5;
+
+    put(fixture->one, 0, 100);
+    assert_false(is_missing(fixture->other, 99));
+    assert_int_equal(readers_take(&store->readers, &old, NULL), HF_OK);
+    assert_int_equal(db_run(old, QUERY_BEGIN_READ, DB_NO_VALUES, NULL), HF_OK);
+    assert_int_equal(collection_load(old, &collection, NULL), HF_OK);
+    put(fixture->one, 100, n);
+    assert_true(is_missing(fixture->other, n + 100));
+    assert_in_range(store->fresh.count, 1, FRESH_MAX + BATCH);
+    for (uint64_t i = 0; i < n + 100; i += 61)
+        assert_false(is_missing(fixture->other, i));
+    object = make(fixture->other, &number);
+    assert_int_equal(object_seek(old, &collection, &object.id, &seq, &kind, NULL), 1);
+    number = 100;
+    object = make(fixture->other, &number);
+    assert_int_equal(object_seek(old, &collection, &object.id, &seq, &kind, NULL), 0);
+    db_end(old);
+    readers_give(&store->readers, old);
+    put(fixture->other, n, 200); /* half of them are there */
+    assert_int_equal(number_of(fixture, "SELECT count(*) FROM object"), (int64_t)n + 200);
+}
+
 static void memory_says_when_it_does_not_know(void **state)
 {
     struct fresh fresh;
@@ -262,6 +313,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_another_handle_adds_is_found_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(old_snapshot_finds_its_objects, setup, teardown),
+        cmocka_unit_test_setup_teardown(reader_beside_a_writer_remembers_no_more_than_the_newest,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(handle_that_was_idle_goes_on_from_what_is_settled, setup,
+                                        teardown),
         cmocka_unit_test(memory_says_when_it_does_not_know),
         cmocka_unit_test_setup_teardown(lost_and_surplus_keys_are_noticed, setup, teardown),
     };

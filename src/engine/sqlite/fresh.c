@@ -63,6 +63,31 @@ static void forget(struct fresh *fresh)
     fresh->valid = false;
 }
 
+static void begin_at(struct fresh *fresh, uint64_t indexed)
+{
+    fresh->valid = true;
+    fresh->floor = fresh->ceiling = fresh->indexed = indexed;
+}
+
+/* object_key is complete up to `indexed` now. Keeps what the snapshots just before do not find there, if it has all of
+ * that: it does not if it has heard of nothing for long. */
+static void advance(struct fresh *fresh, uint64_t indexed)
+{
+    uint64_t floor = fresh->indexed;
+    size_t nslots = SLOTS_FIRST, kept = 0;
+
+    if (fresh->ceiling < indexed)
+        floor = fresh->ceiling = indexed;
+    for (size_t i = 0; i < fresh->nslots; i++)
+        kept += fresh->slots[i].seq > floor;
+    while (nslots < 4 * kept)
+        nslots *= 2;
+    fresh->floor = floor;
+    fresh->indexed = indexed;
+    if (!remake(fresh, nslots, floor))
+        forget(fresh);
+}
+
 static void add(struct fresh *fresh, int64_t key, uint64_t seq)
 {
     bool fits = fresh->count < fresh->nslots / 2 ||
@@ -145,10 +170,10 @@ static bool begin_extending(struct fresh *fresh, const struct fresh_range *range
     bool possible;
 
     pthread_mutex_lock(&fresh->lock);
-    if (!fresh->valid) {
-        fresh->valid = true;
-        fresh->floor = fresh->ceiling = fresh->indexed = range->indexed;
-    }
+    if (fresh->valid && range->indexed > fresh->indexed) /* another process has settled */
+        advance(fresh, range->indexed);
+    if (!fresh->valid)
+        begin_at(fresh, range->indexed);
     possible = fresh->floor <= range->indexed;
     *ret_after = fresh->ceiling;
     pthread_mutex_unlock(&fresh->lock);
@@ -186,22 +211,13 @@ int fresh_extend(struct fresh *fresh, struct db *db, const struct fresh_range *r
     return HF_OK;
 }
 
-/* Keeps what the snapshots before this transaction do not find in object_key. */
 static void note_settled(struct fresh *fresh, uint64_t indexed)
 {
-    size_t nslots = SLOTS_FIRST;
-
     pthread_mutex_lock(&fresh->lock);
-    if (fresh->valid && indexed > fresh->indexed) {
-        fresh->floor = fresh->indexed;
-        fresh->indexed = indexed;
-        while (nslots < 4 * (size_t)FRESH_MAX)
-            nslots *= 2;
-        if (nslots < fresh->nslots)
-            nslots = fresh->nslots;
-        if (!remake(fresh, nslots, fresh->floor))
-            forget(fresh);
-    }
+    if (!fresh->valid)
+        begin_at(fresh, indexed);
+    else if (indexed > fresh->indexed)
+        advance(fresh, indexed);
     pthread_mutex_unlock(&fresh->lock);
 }
 
