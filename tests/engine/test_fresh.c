@@ -265,6 +265,28 @@ static void handle_that_was_idle_goes_on_from_what_is_settled(void **state)
     assert_int_equal(number_of(fixture, "SELECT count(*) FROM object"), (int64_t)n + 200);
 }
 
+static int deny_commit(void *arg, int action, const char *what, const char *b, const char *c,
+                       const char *d)
+{
+    (void)arg, (void)b, (void)c, (void)d;
+    return action == SQLITE_TRANSACTION && strcmp(what, "COMMIT") == 0 ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* A connection that stayed in the snapshot of a vain search would never see what comes later. */
+static void search_whose_end_fails_leaves_no_snapshot(void **state)
+{
+    struct fixture *fixture = *state;
+    struct readers *readers = &sqlite_store_of(fixture->other)->readers;
+    struct db *reader = NULL;
+
+    assert_int_equal(readers_take(readers, &reader, NULL), HF_OK);
+    assert_int_equal(sqlite3_set_authorizer(reader->handle, deny_commit, NULL), SQLITE_OK);
+    readers_give(readers, reader);
+    assert_int_equal(get(fixture->other, 1), HF_MISSING);
+    put(fixture->one, 1, 1);
+    assert_int_equal(get(fixture->other, 1), HF_OK);
+}
+
 static void memory_says_when_it_does_not_know(void **state)
 {
     struct fresh fresh;
@@ -317,6 +339,7 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(handle_that_was_idle_goes_on_from_what_is_settled, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(search_whose_end_fails_leaves_no_snapshot, setup, teardown),
         cmocka_unit_test(memory_says_when_it_does_not_know),
         cmocka_unit_test_setup_teardown(lost_and_surplus_keys_are_noticed, setup, teardown),
     };

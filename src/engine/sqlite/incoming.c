@@ -96,8 +96,9 @@ static int look(struct db *db, look_fn pass, void *arg, struct hf_error *err)
     if (alone && (rc = db_run(db, QUERY_BEGIN_READ, DB_NO_VALUES, err)) != HF_OK)
         return rc;
     rc = pass(db, true, arg, err);
-    if (alone) /* a statement that is on a row keeps its snapshot */
-        db_run(db, QUERY_COMMIT, DB_NO_VALUES, NULL);
+    /* A statement that is on a row keeps its snapshot. */
+    if (alone && db_run(db, QUERY_COMMIT, DB_NO_VALUES, NULL) != HF_OK)
+        db_end(db);
     return rc;
 }
 
