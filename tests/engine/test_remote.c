@@ -665,6 +665,41 @@ static void calls_wait_for_a_server_that_comes_back(void **state)
     assert_int_equal(asker.rc, HF_OK);
 }
 
+/* A clock of the test's own: that of the system, and an idle while. */
+static atomic_llong idle_ns;
+
+static int64_t idle_boottime(const struct clock *clock)
+{
+    (void)clock;
+    return clock_boottime(&clock_system) + atomic_load(&idle_ns);
+}
+
+/* Answers a head after the loop has looked at its clock. */
+static void serve_slowly(struct scripted_peer *peer, const Holdfast__Wire__Frame *frame, void *arg)
+{
+    (void)arg;
+    if (frame->request->op_case == OP(SESSION_HEAD))
+        usleep(1500000);
+    serve(peer, frame, NULL);
+}
+
+static void a_long_pause_without_questions_is_not_taken_for_silence(void **state)
+{
+    static const struct clock clock = {.boottime = idle_boottime};
+    struct fixture *fixture = *state;
+    struct asker asker = {.fixture = fixture, .sid = 9};
+    char url[400];
+
+    start(fixture, serve_slowly, NULL);
+    scripted_peer_url(&fixture->peer, "host-a.pem", url, sizeof url);
+    assert_int_equal(remote_store_open(url, 0, &clock, &fixture->store, &fixture->err), HF_OK);
+    atomic_store(&idle_ns, 60000000000LL);
+    ask_head(&asker);
+    assert_int_equal(asker.rc, HF_OK);
+    assert_int_equal(counters(fixture).losses, 0);
+    assert_int_equal(counters(fixture).retries, 0);
+}
+
 /* Breaks the connection at every head that is asked for, but not for ever: the test is to end in any case. */
 static void break_at_heads(struct scripted_peer *peer, const Holdfast__Wire__Frame *frame,
                            void *arg)
@@ -1167,6 +1202,7 @@ int main(void)
         TEST(a_lost_answer_is_asked_for_again),
         TEST(requests_are_sent_again_in_their_order),
         TEST(calls_wait_for_a_server_that_comes_back),
+        TEST(a_long_pause_without_questions_is_not_taken_for_silence),
         TEST(a_question_that_breaks_every_connection_is_given_up),
         TEST(the_rest_of_a_torn_answer_is_asked_for),
         TEST(a_torn_list_goes_on_behind_its_last_row),

@@ -379,9 +379,13 @@ static bool look_after_host(struct link *link, int64_t now)
 /* An answer is due and nothing is heard: is anybody there? */
 static bool look_after_silence(struct link *link, int64_t now)
 {
-    int64_t silence = now - link->heard;
+    int64_t silence;
 
-    if (!link->sent.first || silence < LINK_PING_MS * LINK_MS || link->paused)
+    if (!link->sent.first || link->paused)
+        return false;
+    /* Before the oldest of them was sent there was nothing to be said. */
+    silence = now - (link->heard > link->sent.first->sent ? link->heard : link->sent.first->sent);
+    if (silence < LINK_PING_MS * LINK_MS)
         return false;
     if (silence >= LINK_DEAF_MS * LINK_MS) {
         cut_for(link, "nothing was heard", silence);
