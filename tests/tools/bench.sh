@@ -71,6 +71,11 @@ bench checkpoint
 left_out stored_per_byte 'needs --files'
 bench checkpoint --files "$dir"
 value stored_per_byte ratio
+sleep 0 & # as what served the directory before it was remounted
+ended=$!
+wait $ended
+bench checkpoint --files "$dir" --pid $ended --remount true
+value stored_per_byte ratio
 bench resume --remount "echo once >>'$remounted'"
 value cold MB/s
 [ "$(wc -l <"$remounted")" -eq 3 ] || fail 'it is made cold for each of three rounds'

@@ -142,16 +142,20 @@ static int insert_commit(const struct bare *bare, uint64_t commit, struct hf_err
     return rc == HF_OK ? insert_version(bare, MOVE_HEAD, commit, root, err) : rc;
 }
 
-static int insert_all(const struct bare *bare, uint64_t batch, struct hf_error *err)
+/* So many transactions, as even as can be. */
+static int insert_all(const struct bare *bare, uint64_t transactions, struct hf_error *err)
 {
+    uint64_t left = 0; /* of the commits of this transaction */
     int rc = HF_OK;
 
     for (uint64_t i = 0; i < bare->commits && rc == HF_OK; i++) {
-        if (i % batch == 0)
+        if (left == 0) {
+            left = (bare->commits - i) / transactions--;
             rc = step(bare, BEGIN, err);
+        }
         if (rc == HF_OK)
             rc = insert_commit(bare, i, err);
-        if (rc == HF_OK && (i % batch == batch - 1 || i == bare->commits - 1))
+        if (rc == HF_OK && --left == 0)
             rc = step(bare, COMMIT, err);
         if (rc == HF_OK)
             rc = bench_go_on(err);
@@ -169,7 +173,7 @@ static void clear(struct bare *bare)
     free(bare->rows);
 }
 
-int bare_measure(struct bench *bench, uint64_t commits, uint64_t batch, double *ret_rate,
+int bare_measure(struct bench *bench, uint64_t commits, uint64_t transactions, double *ret_rate,
                  struct hf_error *err)
 {
     struct bare bare = {.commits = commits};
@@ -180,7 +184,7 @@ int bare_measure(struct bench *bench, uint64_t commits, uint64_t batch, double *
         rc = open_database(bench, &bare, err);
     begin = samples_now();
     if (rc == HF_OK)
-        rc = insert_all(&bare, batch, err);
+        rc = insert_all(&bare, transactions, err);
     if (rc == HF_OK)
         *ret_rate = (double)commits * 1e9 / (double)(samples_now() - begin);
     clear(&bare);

@@ -5,9 +5,9 @@
 
 #include "bench/bench.h"
 
-/** Commits per second: so many, `batch` of them in each transaction, each transaction on the medium, in the
+/** Commits per second: so many, in so many transactions (1 to `commits`), each transaction on the medium, in the
  *  directory of the workload. */
-int bare_measure(struct bench *bench, uint64_t commits, uint64_t batch, double *ret_rate,
+int bare_measure(struct bench *bench, uint64_t commits, uint64_t transactions, double *ret_rate,
                  struct hf_error *err);
 
 #endif

@@ -245,7 +245,9 @@ static int written_by(long pid, uint64_t *ret_bytes, struct hf_error *err)
     return rc == HF_OK ? HF_OK : hf_fail(err, rc, "%s lacks a line", path);
 }
 
-int bench_written(const struct bench *bench, uint64_t *ret_bytes, struct hf_error *err)
+/* `among_living`: those that have ended since, as when the directory was remounted, count nothing. */
+static int sum_written(const struct bench *bench, bool among_living, uint64_t *ret_bytes,
+                       struct hf_error *err)
 {
     char asked[32] = "";
     const char *pids = bench->pids;
@@ -258,11 +260,19 @@ int bench_written(const struct bench *bench, uint64_t *ret_bytes, struct hf_erro
         return hf_fail(err, HF_NODATA, "--pid was not given");
     for (const char *at = pids; *at && rc == HF_OK; at += strcspn(at, ","), at += *at == ',') {
         rc = written_by(strtol(at, NULL, 10), &bytes, err);
-        sum += bytes;
+        if (rc == HF_OK)
+            sum += bytes;
+        else if (rc == HF_NOENT && among_living)
+            rc = HF_OK;
     }
     if (rc == HF_OK)
         *ret_bytes = sum;
     return rc;
+}
+
+int bench_written(const struct bench *bench, uint64_t *ret_bytes, struct hf_error *err)
+{
+    return sum_written(bench, false, ret_bytes, err);
 }
 
 int bench_settle(const struct bench *bench, struct hf_error *err)
@@ -279,7 +289,7 @@ int bench_settle(const struct bench *bench, struct hf_error *err)
     for (int i = 0; i < SETTLE_TRIES && before != after && rc == HF_OK; i++) {
         before = after;
         nanosleep(&pause, NULL);
-        rc = bench_written(bench, &after, err);
+        rc = sum_written(bench, true, &after, err);
         if (rc == HF_NODATA)
             return HF_OK;
     }

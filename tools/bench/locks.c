@@ -177,15 +177,47 @@ static int measure_contended(struct bench *bench, const struct lockfile files[2]
     return rc;
 }
 
-static int leave_out_across(struct bench *bench, struct hf_error *err)
+static int leave_out_across(struct bench *bench, const char *why, struct hf_error *err)
 {
     static const char *const names[] = {"alternating", "alternating_rate", "contended",
                                         "contended_rate"};
     int rc = HF_OK;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0] && rc == HF_OK; i++)
-        rc = figures_leave_out(&bench->figures, names[i], "needs --peer", err);
+        rc = figures_leave_out(&bench->figures, names[i], why, err);
     return rc;
+}
+
+/* Whether a lock through one mount keeps the other out. Some filesystems leave locks to the kernel of each host. */
+static int keeps_out(const struct lockfile files[2], bool *ret_keeps, struct hf_error *err)
+{
+    bool taken;
+    int rc = HF_OK;
+
+    if (by_flock(files[0].fd, true) != 0)
+        return bench_fail(err, "lock", files[0].path);
+    taken = flock(files[1].fd, LOCK_EX | LOCK_NB) == 0;
+    if (taken)
+        (void)by_flock(files[1].fd, false);
+    else if (errno != EWOULDBLOCK)
+        rc = bench_fail(err, "lock", files[1].path);
+    if (by_flock(files[0].fd, false) != 0 && rc == HF_OK)
+        rc = bench_fail(err, "unlock", files[0].path);
+    if (rc == HF_OK)
+        *ret_keeps = !taken;
+    return rc;
+}
+
+static int measure_both(struct bench *bench, const struct lockfile files[2], struct hf_error *err)
+{
+    bool keeps = false;
+    int rc = keeps_out(files, &keeps, err);
+
+    if (rc == HF_OK && !keeps)
+        return leave_out_across(bench, "a lock does not keep the other mount out", err);
+    if (rc == HF_OK)
+        rc = measure_pairs(bench, files, 2, by_flock, "alternating", "alternating_rate", err);
+    return rc == HF_OK ? measure_contended(bench, files, err) : rc;
 }
 
 static int measure_across(struct bench *bench, const char *path, struct hf_error *err)
@@ -197,9 +229,7 @@ static int measure_across(struct bench *bench, const char *path, struct hf_error
     if (rc == HF_OK)
         rc = open_lockfile(&files[1], bench_peer_path(bench, peer_path, path), err);
     if (rc == HF_OK)
-        rc = measure_pairs(bench, files, 2, by_flock, "alternating", "alternating_rate", err);
-    if (rc == HF_OK)
-        rc = measure_contended(bench, files, err);
+        rc = measure_both(bench, files, err);
     close_lockfile(&files[0]);
     close_lockfile(&files[1]);
     return rc;
@@ -223,7 +253,8 @@ static int run_shared(struct bench *bench, struct hf_error *err)
         rc = measure_pairs(bench, &file, 1, by_flock, "shared", "shared_rate", err);
     close_lockfile(&file);
     if (rc == HF_OK)
-        rc = bench->peer ? measure_across(bench, path, err) : leave_out_across(bench, err);
+        rc = bench->peer ? measure_across(bench, path, err)
+                         : leave_out_across(bench, "needs --peer", err);
     unlink(path);
     if (made)
         rmdir(dir);

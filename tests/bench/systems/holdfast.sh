@@ -9,7 +9,8 @@ esac
 case $name in
 holdfast-server*)
     mounts=2
-    store() { echo "holdfast://127.0.0.1:$(port)?cert=$state/host-${1:-1}.pem"; }
+    # Who measures is an admin: the server tells nobody else how many transactions it made.
+    store() { echo "holdfast://127.0.0.1:$(port)?cert=$state/${1:-admin}.pem"; }
     about() { echo "through a server on loopback (TLS 1.3), $durability"; }
     ;;
 *) about() { echo "a store in a file, $durability" ; } ;;
@@ -22,8 +23,8 @@ start() {
     case $name in holdfast-server*) ;; *) return ;; esac
     [[ $name = *-strict ]] && relaxed=
     "$holdfast" cert init --dir "$state/pki" >"$state/pki.log"
-    for host in 1 2; do
-        "$holdfast" cert issue "host-$host" --role agent --dir "$state/pki" -o "$state/host-$host.pem" >>"$state/pki.log"
+    for host in host-1:agent host-2:agent admin:admin; do
+        "$holdfast" cert issue "${host%:*}" --role "${host#*:}" --dir "$state/pki" -o "$state/${host%:*}.pem" >>"$state/pki.log"
     done
     # shellcheck disable=SC2086
     daemon server "$holdfast" serve --store "sqlite:$data/store.db" --listen 127.0.0.1:0 --pki "$state/pki" \
@@ -39,7 +40,7 @@ port() {
 attach() {
     local options=() store=sqlite:$data/store.db
     case $name in
-    holdfast-server*) store=$(store "$1") ;;
+    holdfast-server*) store=$(store "host-$1") ;;
     *-strict) options=(-o strict) ;;
     esac
     daemon "mount-$1" env "XDG_DATA_HOME=$state/host-$1" "$holdfast" mount -f --store "$store" "${options[@]}" "$2"
