@@ -177,6 +177,7 @@ int tree_setattr(struct tree *tree, const struct tree_caller *caller, uint64_t i
     if ((set & ~(unsigned)TREE_SET_CTIME) == 0 && set != 0)
         goto out;
     if (rc == HF_OK) {
+        kernel_await_gift(session, setting.inode);
         kernel_tell_news(session);
         entry_fill(session, setting.inode, ret_entry);
     } else {

@@ -172,6 +172,7 @@ int tree_open_file(struct tree *tree, const struct tree_caller *caller, uint64_t
     else
         rc = session_change(session, apply_open, &opening);
     if (rc == HF_OK) {
+        kernel_await_gift(session, opening.handle->inode);
         kernel_tell_news(session);
         session_unlock(session);
         *ret_handle = opening.handle;

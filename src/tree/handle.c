@@ -30,7 +30,6 @@ int handle_new(struct session *session, struct inode *inode, int flags, pid_t pi
     session->handles++;
     session->writers += handle->writes;
     inode->handles++;
-    inode->writers += handle->writes;
     *ret_handle = handle;
     return HF_OK;
 }
@@ -57,7 +56,6 @@ void handle_free(struct tree_handle *handle)
     session->handles--;
     session->writers -= handle->writes;
     handle->inode->handles--;
-    handle->inode->writers -= handle->writes;
     inode_close(session, handle->inode);
     close_listed(session, handle->inode);
     inode_unref(session, handle->inode);

@@ -54,7 +54,6 @@ struct inode {
     uint64_t lookups;   /**< by the kernel */
     unsigned refs;      /**< children, handles, callers */
     unsigned handles;   /**< open files of it */
-    unsigned writers;   /**< of them, those open for writing */
     uint64_t data_seq;  /**< the session's last change of this file's data or size */
     bool news;          /**< the kernel may have content of it that is not so any more … */
     uint64_t news_from; /**< … from this byte on */

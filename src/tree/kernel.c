@@ -86,16 +86,16 @@ static void forget_known(const struct tree_kernel *kernel, struct known_list *kn
     free(known->list);
 }
 
-/** Another thread is telling: waits for it, though not for ever. All threads that serve the kernel might, while what
- *  it is told waits for a page that one of them has to read. */
+/** While another thread tells, or gives content: waits for it, though not for ever. All threads that serve the kernel
+ *  might, while what it is told waits for a page that one of them has to read. */
 static void wait_for_teller(struct session *session)
 {
     int64_t until = timer_now() + TELLER_NS;
     const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
 
-    while (session->telling && timer_now() < until)
+    while ((session->telling || session->giving != 0) && timer_now() < until)
         pthread_cond_clockwait(&session->cond, &session->lock, CLOCK_MONOTONIC, &time);
-    session->overtaken |= session->telling;
+    session->overtaken |= session->giving != 0;
 }
 
 bool kernel_forget_session(struct session *session, bool data)
@@ -109,8 +109,7 @@ bool kernel_forget_session(struct session *session, bool data)
         return true;
     atomic_fetch_add(&session->tree->forgotten, 1);
     pthread_mutex_lock(&session->lock);
-    if (session->telling)
-        wait_for_teller(session);
+    wait_for_teller(session);
     if (session->vouched || data) {
         known.list =
             calloc(session->inodes.count + rest_count(session->rest) + 1, sizeof(struct known));
@@ -151,7 +150,7 @@ void kernel_tell_news(struct session *session)
 {
     struct known_list known = {.session = session};
 
-    if (session->telling)
+    if (session->telling || session->news) /* what is given must not come after it */
         wait_for_teller(session);
     if (!session->news || session->telling)
         return;
@@ -176,7 +175,7 @@ void kernel_give(struct session *session, const struct inode *inode, uint64_t of
 
     if (!kernel->store_content)
         return;
-    session->telling = true;
+    session->giving = inode->ino;
     session->overtaken = false;
     pthread_mutex_unlock(&session->lock);
     kernel->store_content(kernel->arg, number, offset, data, len);
@@ -186,8 +185,14 @@ void kernel_give(struct session *session, const struct inode *inode, uint64_t of
         kernel->inval_inode(kernel->arg, number, (int64_t)offset);
         pthread_mutex_lock(&session->lock);
     }
-    session->telling = false;
+    session->giving = 0;
     pthread_cond_broadcast(&session->cond);
+}
+
+void kernel_await_gift(struct session *session, const struct inode *inode)
+{
+    if (session->giving == inode->ino)
+        wait_for_teller(session);
 }
 
 void kernel_forget_top(struct tree *tree)

@@ -19,11 +19,14 @@ bool kernel_forget_session(struct session *session, bool data);
  */
 void kernel_tell_news(struct session *session);
 /**
- * Gives the kernel the content of a file from `offset` to its end, where nobody may write it: whoever is to be let do
- * so, or has other content for it, waits in kernel_tell_news(). The session is locked, and the lock let go meanwhile.
+ * Gives the kernel the content of a file from `offset` to its end, which nobody has open: whoever opens or truncates it
+ * waits in kernel_await_gift(), and who has other content for it in kernel_tell_news(). The session is locked, and the
+ * lock let go meanwhile.
  */
 void kernel_give(struct session *session, const struct inode *inode, uint64_t offset,
                  const void *data, size_t len);
+/** Waits until the kernel has what it is being given of this inode. The session is locked, and the lock let go. */
+void kernel_await_gift(struct session *session, const struct inode *inode);
 /** The listing of the top directory, and what it was told is not there. */
 void kernel_forget_top(struct tree *tree);
 

@@ -87,10 +87,11 @@ struct session {
     uint64_t undone;                  /* … the last epoch that began with work taken away */
 
     struct negatives negatives; /* in its directories */
-    bool vouched;   /* the kernel was given answers that hold until it is told otherwise */
-    bool news;      /* inodes have some that the kernel has not been told */
-    bool telling;   /* it is being told, or given content */
-    bool overtaken; /* somebody has waited for that in vain, and gone on */
+    bool vouched;    /* the kernel was given answers that hold until it is told otherwise */
+    bool news;       /* inodes have some that the kernel has not been told */
+    bool telling;    /* it is being told */
+    uint64_t giving; /* the inode that it is being given content of; 0: none */
+    bool overtaken;  /* somebody has waited for that in vain, and gone on */
 
     int64_t asked_at; /* when the head was last asked for (timer_now()); 0: never */
 

@@ -20,15 +20,16 @@ void tail_note(struct tree_handle *handle, uint64_t offset, size_t len)
         handle->new_tail = true;
 }
 
-/** Whether what is here is what the kernel must believe, and stays so until another open or truncation is answered. */
+/** Whether what is here is what the kernel must believe, and stays so until another open or truncation is answered.
+ *  Nobody else has it open: then no request holds a page of it that the kernel would wait for. */
 static bool may_give(struct tree_handle *handle)
 {
     struct session *session = handle->session;
     struct inode *inode = handle->inode;
 
-    return handle->new_tail && handle->epoch == session->epoch && inode->writers == 1 &&
+    return handle->new_tail && handle->epoch == session->epoch && inode->handles == 1 &&
            !inode->unlinked && !inode->stale && table_leased(session) && !session->news &&
-           !session->telling && kernel_is_told(session->tree);
+           !session->telling && session->giving == 0 && kernel_is_told(session->tree);
 }
 
 void tail_give(struct tree_handle *handle)

@@ -7,7 +7,7 @@
  *      cached       |-----------|-----------|     after write(2): the kernel does not have all of the last page
  *
  * Who reads the last byte, or appends again, makes the kernel ask for that page, for the attributes that a read makes
- * it doubt, and split the next write. So it is given the page, when the last who may write the file has closed it:
+ * it doubt, and split the next write. So it is given the page, when the last who has the file open has closed it:
  * nobody changes it meanwhile (ADR 28).
  */
 #ifndef TREE_TAIL_H

@@ -158,6 +158,18 @@ static void nothing_is_given_while_somebody_may_write(void **state)
     assert_int_equal(kernel->given, 0);
 }
 
+static void nothing_is_given_while_somebody_may_read(void **state)
+{
+    struct kernel *kernel = *state;
+    struct tree_handle *handle = open_log(kernel, O_RDWR | O_CREAT | O_APPEND);
+    struct tree_handle *reader = open_log(kernel, O_RDONLY);
+
+    append(kernel, handle, 0, 100);
+    assert_int_equal(mount_closefile(handle), HF_OK);
+    assert_int_equal(kernel->given, 0);
+    assert_int_equal(mount_closefile(reader), HF_OK);
+}
+
 /* --- beside others ------------------------------------------------------------------------------ */
 
 static void *close_log(void *handle)
@@ -210,6 +222,29 @@ static void who_opens_to_write_waits_until_it_is_given(void **state)
     assert_int_equal(mount_closefile(handle), HF_OK);
 }
 
+static void who_works_with_other_files_does_not_wait(void **state)
+{
+    struct kernel *kernel = *state;
+    struct tree_handle *handle = open_log(kernel, O_RDWR | O_CREAT | O_APPEND);
+    struct tree_handle *other;
+    pthread_t giver;
+
+    append(kernel, handle, 0, 100);
+    set_gate(kernel, true);
+    assert_int_equal(pthread_create(&giver, NULL, close_log, handle), 0);
+    await_gate(kernel);
+    assert_int_equal(
+        mount_openfile(&kernel->mount, "session/other", O_RDWR | O_CREAT, 0600, &other), HF_OK);
+    append(kernel, other, 0, 100);
+    assert_int_equal(mount_closefile(other), HF_OK);
+    assert_int_equal(mount_openfile(&kernel->mount, "session/other", O_RDWR, 0, &other), HF_OK);
+    set_gate(kernel, false);
+    pthread_join(giver, NULL);
+    assert_int_equal(kernel->given, 1);
+    assert_int_equal(kernel->dropped, 0); /* as nobody has waited in vain */
+    assert_int_equal(mount_closefile(other), HF_OK);
+}
+
 /** The kernel may hold the giver up by a page that only another request can bring. */
 static void what_was_given_too_late_is_dropped_again(void **state)
 {
@@ -238,7 +273,9 @@ int main(void)
         TEST(the_page_that_an_append_has_begun_is_given),
         TEST(a_page_that_the_kernel_has_is_not_given),
         TEST(nothing_is_given_while_somebody_may_write),
+        TEST(nothing_is_given_while_somebody_may_read),
         TEST(who_opens_to_write_waits_until_it_is_given),
+        TEST(who_works_with_other_files_does_not_wait),
         TEST(what_was_given_too_late_is_dropped_again),
     };
 
