@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "changeset.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,7 @@ static int take(const struct change *change, void *arg)
     struct changed changed = {.kind = change->kind, .what = change->what};
     const struct inode_record *one = change->after ? change->after : change->before;
 
+    assert(one);
     if (!is_below(change->path, reading->path))
         return HF_OK;
     if (change->kind == CHANGE_MODIFIED &&

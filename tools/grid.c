@@ -86,6 +86,7 @@ size_t grid_terminal_width(FILE *file)
 
 static void measure(const struct grid *grid, size_t *widths)
 {
+    assert(grid->ncolumns > 0);
     for (size_t i = 0; i < grid->ncolumns; i++)
         widths[i] = text_columns(grid->columns[i].title);
     for (size_t i = 0; i < grid->ncells; i++) {

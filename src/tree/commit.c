@@ -411,8 +411,9 @@ int session_commit(struct session *session, uint64_t seq, bool sync)
             return HF_OK;
         if (session->phase == PHASE_LOST)
             return HF_FENCED;
-        /* Work that was reported as lost is not committed when the reload that takes it away fails. */
-        if (session->phase == PHASE_FAILED || !session->loaded)
+        /* Work that was reported as lost is not committed when the reload that takes it away fails. A session at rest
+         * has none, but may have to be synced. */
+        if (session->phase == PHASE_FAILED || (!session->loaded && session->committed_seq < seq))
             return HF_FAILED;
         if (session->sink_busy) {
             if (follow(session, seq, &status))

@@ -339,7 +339,8 @@ int session_load(struct session *session, const struct session_head *head, struc
         rc = rest_end(session, object_id_equal(&session->root, &head->root));
     if (rc != HF_OK)
         return rc;
-    if (!writes_nameless(session))
+    /* What is on its way to the store is dropped by who sends it. */
+    if (!session->sink_busy && !writes_nameless(session))
         blob_sink_clear(&session->sink);
     session->sink.cache = session->tree->cache;
     session->version = head->version;

@@ -135,6 +135,17 @@ static int read_inode(struct mount *mount, uint64_t inode, char *ret_text, size_
     return rc;
 }
 
+static void session_at_rest_is_synced_with_all_others(void **state)
+{
+    struct mount *mount = *state;
+
+    remember(mount, "s/d/f");
+    assert_int_equal(mount_write_text(mount, "s/g", "committed, but not synced"), HF_OK);
+    await_rest(mount);
+    assert_int_equal(tree_commit_all(mount->tree, true, NULL), HF_OK);
+    assert_int_equal(loaded(mount), 0);
+}
+
 static void inodes_at_rest_live_again(void **state)
 {
     struct mount *mount = *state;
@@ -236,6 +247,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(session_at_rest_is_synced_with_all_others),
         TEST(inodes_at_rest_live_again),
         TEST(session_at_rest_goes_when_the_kernel_forgets_it),
         TEST(session_wakes_as_another_host_left_it),

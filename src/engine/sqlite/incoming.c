@@ -260,7 +260,7 @@ static int read_base(struct db *db, const struct object_hasher *hasher, uint64_t
                      struct hf_error *err)
 {
     DB_STATEMENT_AUTO *statement = NULL;
-    struct object_row row;
+    struct object_row row = {0};
     int rc = db_start(db, QUERY_OBJECT_GET_SEQ, DB_VALUES(db_uint(seq)), &statement, err);
 
     if (rc == HF_OK)
@@ -361,7 +361,7 @@ int object_read(struct db *db, const struct object_hasher *hasher, const struct 
                 struct buf *content, struct hf_error *err)
 {
     DB_STATEMENT_AUTO *statement = NULL;
-    struct object_row row;
+    struct object_row row = {0};
     int rc = find_row(db, NULL, id, false, &statement, &row, err);
 
     if (rc <= 0)
