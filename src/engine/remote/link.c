@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/thread.h"
 #include "engine/remote/loop.h"
-#include "engine/remote/threads.h"
 
 #define OPEN_MS 3000  /* to find a server at all */
 #define CLOSE_MS 1000 /* for what is queued at the end */
@@ -73,7 +73,7 @@ int link_start(struct link *link, const struct clock *clock, const struct remote
     init(link);
     rc = link_make_loop(link, err);
     if (rc == HF_OK)
-        rc = remote_thread_start(&link->thread, link_main, link, err);
+        rc = thread_start(&link->thread, link_main, link, err);
     link->started = rc == HF_OK;
     return rc;
 }

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "engine/remote/threads.h"
+#include "base/thread.h"
 
 void teller_init(struct teller *teller)
 {
@@ -71,7 +71,7 @@ int teller_listen(struct teller *teller, const struct store_listener *listener,
            !pthread_equal(teller->thread, pthread_self()))
         pthread_cond_wait(&teller->changed, &teller->mutex);
     if (listener && !teller->started && !teller->stopping) {
-        rc = remote_thread_start(&teller->thread, tell, teller, err);
+        rc = thread_start(&teller->thread, tell, teller, err);
         teller->started = rc == HF_OK;
     }
     if (rc == HF_OK) {
